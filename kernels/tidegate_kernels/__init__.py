@@ -1,0 +1,1 @@
+"""Numba kernels of tidegate: numbers and flat arrays in, arrays out; no I/O, no objects."""

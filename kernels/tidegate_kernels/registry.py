@@ -1,0 +1,122 @@
+"""The one place that knows the compiler: how a kernel is declared, typed and compiled.
+
+A kernel is a plain Python function over numbers and flat, contiguous arrays::
+
+    @kernel("f64(in f64[], i64)")
+    def total(x, n): ...
+
+``in`` arrays are read-only inputs (a writable array is accepted too), ``out`` arrays
+are written. Nothing is compiled until a kernel is first called; the compiled form is
+cached on disk beside the source (or in the user's cache folder).
+
+Rules for every kernel, so that it can also be compiled ahead of time: the caller
+allocates, nothing raises (a status or a position is returned, "grow and call again"),
+no Python objects, helpers (`device`) live in the kernel's own file, because the
+on-disk cache is keyed by that file's content.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+KERNELS: dict[str, Kernel] = {}
+_DEVICES: dict[str, list[Callable[..., Any]]] = {}
+_ARGUMENT = re.compile(r"^(?:(in|out) )?(i64|i32|u64|u8|f64)(\[\])?$")
+_NUMBA_NAMES = {"i64": "int64", "i32": "int32", "u64": "uint64", "u8": "uint8", "f64": "float64"}
+
+
+class Kernel:
+    """A registered kernel: call it, or take its plain Python form from ``.python``."""
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self.python = function
+        self.name = function.__name__
+        self.signature = signature
+        self.result, self.arguments = parse_signature(signature)
+        self.__doc__ = function.__doc__
+        self._call: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self._call is None:
+            self._call = self.interpret if mode() == "python" else self.compile()
+        return self._call(*args)
+
+    def interpret(self, *args: Any) -> Any:
+        """Runs the plain Python form, with the wrap-around of machine integers."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            return self.python(*args)
+
+    def compile(self) -> Callable[..., Any]:
+        """The compiled form, from the on-disk cache when its source has not changed."""
+        from numba import njit, types
+        from numba.extending import register_jitable
+
+        for device_function in _DEVICES.pop(self.python.__module__, []):
+            register_jitable(device_function)
+
+        def numba_type(argument: tuple[str, str, bool]) -> Any:
+            role, name, is_array = argument
+            scalar = getattr(types, _NUMBA_NAMES[name])
+            return types.Array(scalar, 1, "C", readonly=role == "in") if is_array else scalar
+
+        signature = numba_type(self.result)(*map(numba_type, self.arguments))
+        compiled: Callable[..., Any] = njit(signature, nogil=True, cache=True, error_model="numpy")(
+            self.python
+        )
+        return compiled
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.name}: {self.signature}>"
+
+
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Registers a function as the kernel of its name with an eager signature."""
+
+    def register(function: Callable[..., Any]) -> Kernel:
+        made = Kernel(function, signature)
+        if made.name in KERNELS and KERNELS[made.name].python.__module__ != function.__module__:
+            raise ValueError(f"two kernels are named {made.name!r}")
+        KERNELS[made.name] = made
+        return made
+
+    return register
+
+
+def device(function: F) -> F:
+    """Marks a helper that kernels of the same file call; it stays plain Python otherwise."""
+    _DEVICES.setdefault(function.__module__, []).append(function)
+    return function
+
+
+def mode() -> str:
+    """How kernels run: ``jit``, or ``python`` when TIDEGATE_KERNELS=python."""
+    chosen = os.environ.get("TIDEGATE_KERNELS", "jit")
+    if chosen not in ("jit", "python"):
+        print(f"TIDEGATE_KERNELS={chosen!r} is not one of jit, python; using jit", file=sys.stderr)
+        return "jit"
+    return chosen
+
+
+def parse_signature(text: str) -> tuple[tuple[str, str, bool], list[tuple[str, str, bool]]]:
+    """Result and arguments as (role, type name, is array) triples.
+
+    >>> parse_signature("i64(in f64[], out i64[], i64)")[1]
+    [('in', 'f64', True), ('out', 'i64', True), ('', 'i64', False)]
+    """
+    result, _, inner = text.partition("(")
+    pieces = [result.strip(), *(piece.strip() for piece in inner.rstrip(")").split(","))]
+    parsed = []
+    for piece in pieces:
+        match = _ARGUMENT.match(piece)
+        if match is None or bool(match[3]) != bool(match[1]):
+            raise ValueError(f"kernel signature {text!r}: {piece!r} is not a type")
+        parsed.append((match[1] or "", match[2], bool(match[3])))
+    return parsed[0], parsed[1:]
