@@ -1,0 +1,72 @@
+"""What a valid configuration asks for that the engine does not do yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .analysis import AnalysisConfig
+from .detector import Detector
+
+if TYPE_CHECKING:
+    from .job import JobConfig
+
+__all__ = ["unsupported_settings"]
+
+
+def unsupported_settings(config: JobConfig) -> Iterator[tuple[str, str]]:
+    """Yields (path, message) for every setting that is not executed; each message names its value."""
+    for path, what in _settings(config):
+        yield path, f"{what} is not supported yet"
+
+
+def _settings(config: JobConfig) -> Iterator[tuple[str, str]]:
+    for detector in config.analysis_config.detectors:
+        path = f"analysis_config.detectors[{detector.detector_index}]"
+        yield from ((f"{path}.{key}", what) for key, what in _of_detector(detector))
+    for key, what in _of_analysis(config.analysis_config):
+        yield f"analysis_config.{key}", what
+    if config.model_plot_config is not None and config.model_plot_config.enabled:
+        yield "model_plot_config.enabled", "model_plot_config with enabled 'true'"
+    for key in ("renormalization_window_days", "results_retention_days"):
+        days = getattr(config, key)
+        # No renormalization is what happens anyway; no retention would be a deletion.
+        harmless = days == 0 and key == "renormalization_window_days"
+        if days is not None and not harmless:
+            yield key, f"{key} {days}"
+    if config.datafeed_config is not None:
+        yield "datafeed_config", "datafeed_config (a datafeed; post the records yourself)"
+
+
+def _of_detector(detector: Detector) -> Iterator[tuple[str, str]]:
+    if not detector.spec.executed:
+        yield "function", f"function '{detector.function}'"
+    if detector.over_field_name is not None:
+        yield "over_field_name", f"over_field_name '{detector.over_field_name}' (population analysis)"
+    if detector.exclude_frequent != "none":
+        yield "exclude_frequent", f"exclude_frequent '{detector.exclude_frequent}'"
+    if detector.custom_rules:
+        yield "custom_rules", f"custom_rules ({len(detector.custom_rules)} given)"
+
+
+def _of_analysis(analysis: AnalysisConfig) -> Iterator[tuple[str, str]]:
+    if analysis.influencers:
+        yield "influencers", f"influencers [{', '.join(analysis.influencers)}]"
+    for key in ("summary_count_field_name", "categorization_field_name"):
+        if getattr(analysis, key) is not None:
+            yield key, f"{key} '{getattr(analysis, key)}'"
+    if analysis.categorization_filters:
+        yield (
+            "categorization_filters",
+            f"categorization_filters ({len(analysis.categorization_filters)} given)",
+        )
+    if analysis.categorization_analyzer is not None:
+        named = isinstance(analysis.categorization_analyzer, str)
+        shown = f"'{analysis.categorization_analyzer}'" if named else "with its own filters"
+        yield "categorization_analyzer", f"categorization_analyzer {shown}"
+    per_partition = analysis.per_partition_categorization
+    if per_partition is not None and per_partition.enabled:
+        yield "per_partition_categorization.enabled", "per_partition_categorization with enabled 'true'"
+    for key in ("multivariate_by_fields", "use_per_partition_normalization"):
+        if getattr(analysis, key):
+            yield key, f"{key} 'true'"

@@ -1,0 +1,142 @@
+"""What a configuration may ask for that the engine does not do yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tidegate.config import JobConfig
+from tidegate.errors import NotSupportedError
+
+from tests.config_samples import (
+    AC,
+    CATEGORY,
+    CONDITION,
+    D0,
+    MEAN,
+    PRUNE,
+    XBY,
+    job,
+    rule_job,
+)
+
+JOBS = Path(__file__).parent / "data" / "jobs"
+
+# What the engine does not execute: the change to a valid job, the path, and what the message names.
+UNSUPPORTED = [
+    (job({"function": "rare", "by_field_name": "b"}), f"{D0}.function", "function 'rare'"),
+    (
+        job({**MEAN, "over_field_name": "host"}),
+        f"{D0}.over_field_name",
+        "over_field_name 'host' (population analysis)",
+    ),
+    (job({**MEAN, "exclude_frequent": "by"}), f"{D0}.exclude_frequent", "exclude_frequent 'by'"),
+    (rule_job({"conditions": [CONDITION]}), f"{D0}.custom_rules", "custom_rules (1 given)"),
+    (job(analysis={"influencers": ["a", "b"]}), f"{AC}.influencers", "influencers [a, b]"),
+    (
+        job(analysis={"summary_count_field_name": "n"}),
+        f"{AC}.summary_count_field_name",
+        "summary_count_field_name 'n'",
+    ),
+    (job(XBY, analysis={CATEGORY: "m"}), f"{AC}.{CATEGORY}", f"{CATEGORY} 'm'"),
+    (
+        job(analysis={"categorization_filters": ["f"]}),
+        f"{AC}.categorization_filters",
+        "categorization_filters (1 given)",
+    ),
+    (
+        job(analysis={"categorization_analyzer": "std"}),
+        f"{AC}.categorization_analyzer",
+        "categorization_analyzer 'std'",
+    ),
+    (
+        job(analysis={"per_partition_categorization": {"enabled": True}}),
+        f"{AC}.per_partition_categorization.enabled",
+        "per_partition_categorization with enabled 'true'",
+    ),
+    (
+        job(analysis={"multivariate_by_fields": True}),
+        f"{AC}.multivariate_by_fields",
+        "multivariate_by_fields 'true'",
+    ),
+    (
+        job(analysis={"use_per_partition_normalization": "true"}),
+        f"{AC}.use_per_partition_normalization",
+        "use_per_partition_normalization 'true'",
+    ),
+    (
+        job(model_plot_config={"enabled": True}),
+        "model_plot_config.enabled",
+        "model_plot_config with enabled 'true'",
+    ),
+    (job(renormalization_window_days=7), "renormalization_window_days", "renormalization_window_days 7"),
+    (job(results_retention_days=30), "results_retention_days", "results_retention_days 30"),
+    (job(datafeed_config={}), "datafeed_config", "datafeed_config (a datafeed; post the records yourself)"),
+]
+
+
+@pytest.mark.parametrize(("source", "path", "what"), UNSUPPORTED, ids=[row[1] for row in UNSUPPORTED])
+def test_what_is_not_executed_is_named(source, path, what):
+    """A setting that is not executed parses, is listed with its value, and can be refused."""
+    config = JobConfig.parse(source)
+    assert config.unsupported() == ((path, f"{what} is not supported yet"),)
+    with pytest.raises(NotSupportedError) as caught:
+        config.require_supported()
+    assert caught.value.problems == config.unsupported()
+
+
+def test_harmless_settings_are_supported():
+    """What is executed, stored, or switched off is not refused."""
+    config = JobConfig.parse(
+        job(
+            *(
+                {"function": name, "field_name": "x"}
+                for name in ("mean", "low_sum", "high_varp", "metric", "dc")
+            ),
+            {"function": "count", "partition_field_name": "p", "use_null": True, "exclude_frequent": "NONE"},
+            analysis={
+                "latency": "10m",
+                PRUNE: "1h",
+                "multivariate_by_fields": False,
+                "per_partition_categorization": {"enabled": False},
+            },
+            groups=["g"],
+            custom_settings={},
+            background_persist_interval="1h",
+            model_plot_config={"enabled": False},
+            renormalization_window_days=0,
+            allow_lazy_open=True,
+            results_index_name="custom-x",
+        )
+    )
+    config.require_supported()
+    assert config.results_index_name == "custom-x"
+
+
+REAL = {
+    "Anomaly_Detection__abnormal_span_durations_jsbase": {f"{AC}.influencers", "datafeed_config"},
+    "Anomaly_Detection__decreased_throughput_nodejs": {
+        f"{AC}.influencers",
+        f"{AC}.summary_count_field_name",
+        "datafeed_config",
+    },
+    "ProblemChild__experimental-high-sum-by-host-problemchild": {f"{AC}.influencers"},
+    "dns_data_exfiltration__job": {
+        f"{D0}.function",
+        f"{D0}.over_field_name",
+        f"{D0}.exclude_frequent",
+        f"{AC}.influencers",
+        "model_plot_config.enabled",
+    },
+    "security_linux__v2_rare_process_by_host_linux_ecs": {f"{D0}.function", f"{AC}.influencers"},
+    "service_response_change__job": {f"{AC}.influencers"},
+    "siem_winlogbeat__windows_anomalous_script": {f"{D0}.function", f"{AC}.influencers"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_real_configurations_parse(name):
+    """Published configurations parse, come back from their completed form, and say what is missing."""
+    config = JobConfig.parse(JOBS / f"{name}.json")
+    assert JobConfig.parse(config.to_dict()) == config
+    assert {path for path, _ in config.unsupported()} == REAL[name]
