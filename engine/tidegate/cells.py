@@ -1,0 +1,61 @@
+"""Cells: what the records of one series in one bucket come to, sorted for the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tidegate_kernels import gather as kernels
+from tidegate_kernels import values as value_kernels
+
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+F64 = npt.NDArray[np.float64]
+
+FEATURES = {
+    "count": value_kernels.FEATURE_COUNT,
+    "sum": value_kernels.FEATURE_SUM,
+    "mean": value_kernels.FEATURE_MEAN,
+    "min": value_kernels.FEATURE_MIN,
+    "max": value_kernels.FEATURE_MAX,
+    "varp": value_kernels.FEATURE_VARP,
+    "median": value_kernels.FEATURE_MEDIAN,
+    "distinct_count": value_kernels.FEATURE_DISTINCT,
+}
+"""Features that a cell can give, and their number in the kernel that takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of closed (or, for interim results, open) buckets.
+
+    ``order[first_s[s]:first_s[s + 1]]`` are the rows of series s in time order; row r is the
+    cell of series ``series_c[r]`` in bucket ``bucket_c[r]`` (number of the bucket: its start
+    divided by the span) with the statistics ``record_c[r * width:(r + 1) * width]``.
+    """
+
+    bucket_c: I64
+    series_c: I32
+    record_c: F64
+    width: int
+    order: I64
+    first_s: I64
+
+    @classmethod
+    def of(cls, bucket_c: I64, series_c: I32, record_c: F64, width: int, n_series: int) -> Cells:
+        """Sorts cells that come bucket by bucket, or series by series, into a `Cells`."""
+        order = np.empty(len(bucket_c), np.int64)
+        first_s = np.empty(n_series + 1, np.int64)
+        kernels.sort_by_series(bucket_c, series_c, n_series, first_s, order)
+        return cls(bucket_c, series_c, record_c, width, order, first_s)
+
+    def __len__(self) -> int:
+        return len(self.bucket_c)
+
+    def feature(self, name: str) -> tuple[F64, F64]:
+        """Values (NaN: no sample) and record counts of one feature, cell by cell in `order`."""
+        value_c = np.empty(len(self), np.float64)
+        count_c = np.empty(len(self), np.float64)
+        value_kernels.take_feature(self.order, self.record_c, self.width, FEATURES[name], value_c, count_c)
+        return value_c, count_c

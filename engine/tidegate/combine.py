@@ -1,0 +1,210 @@
+"""Bucket by bucket: what the models of all detectors found, made into records and buckets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .cells import F64, I64
+from .config import Detector
+from .keys import Interner, KeySpace
+from .model import SIGNIFICANT, Scored
+from .results import BUCKETS, RECORDS
+
+MAX_RECORDS_PER_BUCKET = 100
+"""The least probable records of a bucket that are kept."""
+SMALLEST = 2.2250738585072014e-308
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the models of one detector found in a pass."""
+
+    detector: Detector
+    space: KeySpace
+    scored: Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What all results of a pass have in common."""
+
+    job_id: str
+    span_ms: int
+    bucket_from: int
+    is_interim: bool
+
+
+def merged_features(parts: list[Scored]) -> Scored:
+    """One result per series and bucket from the features of a detector: the least probable.
+
+    Its probability is multiplied by the number of features, which is valid however they
+    depend on one another.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    names = [name for name in Scored.__slots__ if name.endswith("_r")]
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    order = np.lexsort((columns["log_p_r"], columns["series_r"], columns["bucket_r"]))
+    bucket, series = columns["bucket_r"][order], columns["series_r"][order]
+    first = np.ones(len(order), bool)
+    first[1:] = (bucket[1:] != bucket[:-1]) | (series[1:] != series[:-1])
+    penalty = math.log(len(parts))
+    first &= columns["log_p_r"][order] + penalty < math.log(SIGNIFICANT)
+    chosen = order[first]
+    columns = {name: column[chosen] for name, column in columns.items()}
+    columns["log_p_r"] = columns["log_p_r"] + penalty
+    return Scored(
+        **columns,
+        min_log_p_b=np.minimum(np.minimum.reduce([part.min_log_p_b for part in parts]) + penalty, 0.0),
+        scored_b=np.maximum.reduce([part.scored_b for part in parts]),
+    )
+
+
+class Ranked:
+    """All results of a pass, bucket by bucket, the least probable first."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = [finding for finding in findings if len(finding.scored)]
+        sizes = [len(finding.scored) for finding in self.findings]
+        self._order: I64 = np.arange(sum(sizes))
+        self.finding_r = np.repeat(np.arange(len(sizes)), sizes)
+        order = np.lexsort((self._order, self.column("log_p_r"), self.column("bucket_r")))
+        self._order, self.finding_r = order, self.finding_r[order]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """One column of all results."""
+        if not self.findings:
+            return np.empty(0, np.int64 if name in ("bucket_r", "series_r") else np.float64)
+        joined: npt.NDArray[Any] = np.concatenate([getattr(f.scored, name) for f in self.findings])[self._order]
+        return joined
+
+    def least_probable(self) -> npt.NDArray[np.bool_]:
+        """Which results are among the `MAX_RECORDS_PER_BUCKET` least probable of their bucket."""
+        bucket = self.column("bucket_r")
+        worst: npt.NDArray[np.bool_] = np.arange(len(bucket)) - np.searchsorted(bucket, bucket) < MAX_RECORDS_PER_BUCKET
+        return worst
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Ranked:
+        """Some of the results."""
+        part = Ranked([])
+        part.findings, part._order, part.finding_r = self.findings, self._order[chosen], self.finding_r[chosen]
+        return part
+
+
+def multi_bucket_impact(single: F64, multi: F64) -> F64:
+    """From -5 (one bucket alone) to 5 (the last buckets together), of two log-probabilities."""
+    ratio = np.minimum(single, multi) / np.minimum(np.maximum(single, multi), -0.001)
+    impact: F64 = np.round(np.clip(5.0 * ratio / math.log(1000.0) * (single - multi), -5.0, 5.0), 2)
+    return impact + 0.0  # no negative zero
+
+
+def _impact(log_p: F64) -> npt.NDArray[np.int64]:
+    """Orders of magnitude of a probability below 0.05."""
+    return np.where(log_p < math.log(0.05), np.round(-log_p / math.log(10.0)), 0).astype(np.int64)
+
+
+def probability(log_p: F64) -> F64:
+    """The probability, never below the smallest normal double."""
+    p: F64 = np.maximum(np.exp(np.maximum(log_p, -800.0)), SMALLEST)
+    return p
+
+
+def record_batch(ranked: Ranked, score: F64, names: dict[str, Interner], frame: Frame) -> pa.RecordBatch:
+    """The records of a pass with their scores, bucket by bucket, the least probable first."""
+    n, findings, finding_r = len(ranked), ranked.findings, ranked.finding_r
+    if n == 0:
+        return pa.record_batch([pa.array([], field.type) for field in RECORDS], schema=RECORDS)
+    series_r = ranked.column("series_r")
+    log_p, single, multi = (ranked.column(name) for name in ("log_p_r", "log_p_single_r", "log_p_multi_r"))
+    actual, typical = ranked.column("actual_r"), ranked.column("typical_r")
+
+    def per_detector(attribute: str, kind: pa.DataType) -> pa.Array:
+        return pa.array([getattr(f.detector, attribute) for f in findings], kind).take(pa.array(finding_r))
+
+    def key_values(role: str) -> pa.Array:
+        pieces = pa.nulls(n, pa.string())
+        for k, finding in enumerate(findings):
+            field = getattr(finding.space, role)
+            if field is not None:
+                mine = finding_r == k
+                codes = getattr(finding.space, f"{role}_codes")(series_r[mine])
+                values = names[field].texts().take(pa.array(codes)).cast(pa.string())
+                pieces = pc.replace_with_mask(pieces, pa.array(mine), values)
+        return pieces
+
+    values = {
+        "job_id": pa.repeat(frame.job_id, n),
+        "result_type": pa.repeat("record", n),
+        "timestamp": pa.array(ranked.column("bucket_r") * frame.span_ms),
+        "bucket_span": pa.repeat(pa.scalar(frame.span_ms // 1000, pa.int64()), n),
+        "detector_index": per_detector("detector_index", pa.int64()),
+        "is_interim": pa.repeat(frame.is_interim, n),
+        "probability": pa.array(probability(log_p)),
+        "log_probability": pa.array(log_p),
+        "multi_bucket_impact": pa.array(multi_bucket_impact(single, multi)),
+        "record_score": pa.array(score),
+        "initial_record_score": pa.array(score),
+        "function": per_detector("function", pa.string()),
+        "function_description": pa.array([f.detector.spec.family for f in findings]).take(pa.array(finding_r)),
+        "field_name": per_detector("field_name", pa.string()),
+        "by_field_name": per_detector("by_field_name", pa.string()),
+        "by_field_value": key_values("by"),
+        "partition_field_name": per_detector("partition_field_name", pa.string()),
+        "partition_field_value": key_values("partition"),
+        "typical": _single_lists(typical),
+        "actual": _single_lists(actual),
+        "anomaly_score_explanation": pa.StructArray.from_arrays(
+            [
+                pa.array(np.where(actual < typical, "dip", "spike").astype(object), pa.string()),
+                pa.array(_impact(single)),
+                pa.array(_impact(multi)),
+                pa.array(ranked.column("lower_r")),
+                pa.array(typical),
+                pa.array(ranked.column("upper_r")),
+            ],
+            fields=list(RECORDS.field("anomaly_score_explanation").type),
+        ),
+    }
+    return pa.record_batch(
+        [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in RECORDS], schema=RECORDS
+    )
+
+
+def _single_lists(values: F64) -> pa.ListArray:
+    """A list of one number for each number."""
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), pa.array(values))
+
+
+def bucket_batch(events_b: I64, log_p_b: F64, score_b: F64, frame: Frame, elapsed_ms: float) -> pa.RecordBatch:
+    """The buckets of a pass; `log_p_b` is the log-probability of the bucket as a whole."""
+    n = len(events_b)
+    unusual = score_b > 0.0
+    p, score = pa.array(probability(log_p_b[unusual])), pa.array(score_b[unusual])
+    influencer = pa.StructArray.from_arrays(
+        [pa.repeat("bucket_time", len(score)), score, score, pa.array(-log_p_b[unusual]), p],
+        fields=list(BUCKETS.field("bucket_influencers").type.value_type),
+    )
+    offsets = np.concatenate(([0], np.cumsum(unusual))).astype(np.int32)
+    columns = [
+        pa.repeat(frame.job_id, n),
+        pa.repeat("bucket", n),
+        pa.array((np.arange(n) + frame.bucket_from) * frame.span_ms),
+        pa.repeat(pa.scalar(frame.span_ms // 1000, pa.int64()), n),
+        pa.array(score_b),
+        pa.array(score_b),
+        pa.array(events_b),
+        pa.repeat(frame.is_interim, n),
+        pa.ListArray.from_arrays(pa.array(offsets), influencer),
+        pa.repeat(pa.scalar(round(elapsed_ms / max(n, 1)), pa.int64()), n),
+    ]
+    return pa.record_batch(columns, schema=BUCKETS)

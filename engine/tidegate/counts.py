@@ -1,0 +1,76 @@
+"""What became of the records: every one that was posted is in one of these counts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class DataCounts:
+    """Counts of records and fields, of one upload or in all; times in epoch milliseconds.
+
+    ``input_record_count = processed + out_of_order + invalid_date`` always holds. The fields
+    after `last_data_time` are this engine's own.
+    """
+
+    job_id: str = ""
+    processed_record_count: int = 0
+    processed_field_count: int = 0
+    input_bytes: int = 0
+    input_field_count: int = 0
+    invalid_date_count: int = 0
+    """Records without a time, with one that cannot be parsed, or too far ahead to be believed."""
+    missing_field_count: int = 0
+    out_of_order_timestamp_count: int = 0
+    empty_bucket_count: int = 0
+    sparse_bucket_count: int = 0
+    bucket_count: int = 0
+    earliest_record_timestamp: int | None = None
+    latest_record_timestamp: int | None = None
+    latest_empty_bucket_timestamp: int | None = None
+    latest_sparse_bucket_timestamp: int | None = None
+    last_data_time: int | None = None
+    far_future_record_count: int = 0
+    """Of `invalid_date_count`: more than the jump limit ahead of everything else."""
+    ignored_record_count: int = 0
+    """Of `processed_record_count`: older than what an advance or a skip had closed already."""
+    invalid_value_count: int = 0
+    """Values of numeric fields that are not finite numbers; the record counts, the value does not."""
+    malformed_record_count: int = 0
+    """Malformed pieces of JSON or CSV passed over; they are not records."""
+    refused_series_record_count: int = 0
+    """Records left out of a detector because their series would exceed the memory limit."""
+
+    @property
+    def input_record_count(self) -> int:
+        """All records posted."""
+        return self.processed_record_count + self.out_of_order_timestamp_count + self.invalid_date_count
+
+    def plus(self, upload: DataCounts) -> DataCounts:
+        """Running totals after an upload."""
+        counts = {f.name: getattr(self, f.name) + getattr(upload, f.name) for f in fields(self) if _adds_up(f.name)}
+        latest = {
+            f.name: value for f in fields(self) if f.name in _LATEST and (value := getattr(upload, f.name)) is not None
+        }
+        earliest = self.earliest_record_timestamp
+        if earliest is None:
+            earliest = upload.earliest_record_timestamp
+        return replace(self, **counts, **latest, earliest_record_timestamp=earliest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as the JSON API shows them: what is absent is left out."""
+        shown = {name: value for name, value in asdict(self).items() if value is not None}
+        return {**shown, "input_record_count": self.input_record_count}
+
+
+_LATEST = (
+    "latest_record_timestamp",
+    "latest_empty_bucket_timestamp",
+    "latest_sparse_bucket_timestamp",
+    "last_data_time",
+)
+
+
+def _adds_up(name: str) -> bool:
+    return name.endswith("_count") or name == "input_bytes"

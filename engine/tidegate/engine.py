@@ -1,0 +1,307 @@
+"""The way of the data through one job: buffer, gather, model, combine, results.
+
+The engine does what it is told, in order, on one thread at a time; `Job` is its facade.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tidegate_kernels import gather as kernels
+
+from .cells import I64, Cells
+from .combine import Finding, Frame, Ranked, bucket_batch, merged_features, record_batch
+from .config import Detector, JobConfig
+from .history import History
+from .intake import Rows
+from .keys import Interner, KeySpace
+from .model import STATE_BYTES, Calendar, FeatureModel, Pool, Run
+from .results import Results
+from .streams import NO_SERIES, NO_VALUES, RingStream, Span, Stream, ValueStream
+from .timeline import Timeline, jump_limit_ms
+
+PASS_ROWS = 1 << 20
+PASS_BUCKETS = 1 << 16
+"""Rows and buckets in one pass: large enough to be quick, small enough to bound memory."""
+_TABLE_BYTES = 64  # of one series in the tables of keys
+_Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
+
+_SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct"}
+
+
+class _Lane:
+    """The streams and models of all detectors with the same key fields."""
+
+    def __init__(self, space: KeySpace, span: Span) -> None:
+        self.space = space
+        self.streams: dict[_Source, Stream] = {}
+        self.models: list[tuple[Detector, list[tuple[_Source, FeatureModel]]]] = []
+        self._span = span
+
+    def add(self, detector: Detector, prune_buckets: int) -> None:
+        """Adds a detector and the streams it needs."""
+        features = []
+        for feature in detector.spec.features:
+            kind = _SOURCES.get(feature, "number")
+            source = (kind, None if kind == "count" else detector.field_name)
+            if source not in self.streams:
+                ring = kind in ("count", "number")
+                self.streams[source] = (
+                    RingStream(self._span, valued=kind == "number") if ring else ValueStream(self._span)
+                )
+            features.append((source, FeatureModel(detector, feature, self._span.span, prune_buckets)))
+        self.models.append((detector, features))
+
+    @property
+    def series_bytes(self) -> int:
+        """What one more series takes in streams, models and tables."""
+        models = sum(len(features) for _, features in self.models)
+        rings = sum(isinstance(stream, RingStream) for stream in self.streams.values())
+        return models * STATE_BYTES + rings * self._span.rows * 8 * kernels.RECORD_SIZE + _TABLE_BYTES
+
+    def findings(self, cells: dict[_Source, Cells], run: Run, pool: Pool) -> list[Finding]:
+        """Scores, and trains, every detector with its cells."""
+        return [
+            Finding(detector, self.space, merged_features([m.run(cells[source], run, pool) for source, m in features]))
+            for detector, features in self.models
+        ]
+
+
+class _Threads:
+    """Runs pieces of work on a few threads; on none when there is only one piece or thread."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._executor: ThreadPoolExecutor | None = None
+
+    def map(self, work, pieces):  # type: ignore[no-untyped-def]
+        """The results of `work` for every piece, in order."""
+        pieces = list(pieces)
+        if len(pieces) < 2:
+            return map(work, pieces)
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self.size, "tidegate")
+        return self._executor.map(work, pieces)
+
+
+class Engine:
+    """One job's buffer, open buckets, models, history and results."""
+
+    def __init__(self, config: JobConfig, names: dict[str, Interner], threads: int) -> None:
+        analysis = config.analysis_config
+        span_ms = analysis.bucket_span_ms
+        self.results = Results()
+        self.timeline = Timeline(span_ms, analysis.latency_buckets * span_ms)
+        self._job_id = config.job_id
+        self._names = names
+        self._buffer: list[Rows] = []
+        self._buffered = 0
+        self._pool = _Threads(threads)
+        self._span = Span(span_ms, self.timeline.latency_ms)
+        self._max_gap = jump_limit_ms(span_ms) + span_ms + self.timeline.latency_ms
+        self._events = RingStream(self._span, valued=False)
+        self._history = History(span_ms)
+        self._lanes: dict[tuple[str | None, str | None, bool], _Lane] = {}
+        prune = max(analysis.model_prune_window_ms // span_ms, 1)
+        for detector in analysis.detectors:
+            key = (detector.by_field_name, detector.partition_field_name, detector.use_null)
+            if key not in self._lanes:
+                self._lanes[key] = _Lane(KeySpace(*key[:2], use_null=key[2]), self._span)
+            self._lanes[key].add(detector, prune)
+        share = config.analysis_limits.model_memory_limit_bytes // len(self._lanes)
+        self._series_limit = {key: max(share // lane.series_bytes, 1) for key, lane in self._lanes.items()}
+
+    @property
+    def buffered_rows(self) -> int:
+        """Rows posted and not yet gathered."""
+        return self._buffered
+
+    @property
+    def refused(self) -> int:
+        """Records left out of a detector so far because their series was one too many."""
+        return sum(lane.space.refused for lane in self._lanes.values())
+
+    @property
+    def series(self) -> int:
+        """How many series all detectors have."""
+        return sum(len(lane.space) for lane in self._lanes.values())
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes that the series take in streams, models and tables."""
+        return sum(len(lane.space) * lane.series_bytes for lane in self._lanes.values())
+
+    def add(self, rows: Rows) -> None:
+        """Puts admitted rows into the buffer."""
+        if len(rows):
+            self._buffer.append(rows)
+            self._buffered += len(rows)
+
+    def own_buffer(self) -> None:
+        """Copies what the buffer shares with the caller, who may change it after the call."""
+        self._buffer = [rows.owned() for rows in self._buffer]
+
+    def forget(self) -> None:
+        """Drops everything gathered and buffered: it was one stray record, or a few."""
+        self._buffer, self._buffered = [], 0
+        for stream in self._streams():
+            stream.clear()
+        self.timeline.forget()
+
+    def drain(self) -> None:
+        """Forces what is buffered through the job: complete buckets become results."""
+        if not self._buffer:
+            return
+        rows = self._buffer[0] if len(self._buffer) == 1 else Rows.joined(self._buffer)
+        self._buffer, self._buffered = [], 0
+        if self.timeline.finalized_end is None:
+            self.timeline.begin(int(rows.time[0]))
+            self._begin_streams()
+        start, planned = 0, np.zeros(2, np.int64)
+        while start < len(rows):
+            line = self.timeline
+            assert line.finalized_end is not None
+            stop = kernels.plan_pass(
+                rows.time,
+                start,
+                min(start + PASS_ROWS, len(rows)),
+                line.finalized_end,
+                line.span_ms,
+                line.latency_ms,
+                PASS_BUCKETS,
+                self._max_gap,
+                planned,
+            )
+            if planned[1]:
+                self._pass_over(int(rows.time[start]))
+                continue
+            part = rows.part(start, stop)
+            self._see_earliest(part.time)
+            self._gather(part)
+            self._close(int(planned[0]))
+            start = stop
+
+    def advance(self, time_ms: int) -> None:
+        """Closes every bucket that ends at or before the time, less the latency."""
+        if self.timeline.finalized_end is None:
+            self.timeline.begin(time_ms)
+            self._begin_streams()
+            return
+        end = self.timeline.end_after_advance(time_ms)
+        while end is not None and self.timeline.finalized_end < end:
+            self._close(min(end, self.timeline.finalized_end + PASS_BUCKETS * self.timeline.span_ms))
+
+    def skip(self, time_ms: int) -> None:
+        """Drops what is open before the time, rounded up, and goes on from there."""
+        before = self.timeline.finalized_end
+        self.timeline.skip(time_ms)
+        end = self.timeline.finalized_end
+        assert end is not None
+        if before is None:
+            self._begin_streams()
+        elif end > before:
+            for stream in self._streams():
+                stream.close(end, end)
+            self._take_cells()
+
+    def interim(self, start: int | None, end: int | None) -> None:
+        """Adds interim results for the open buckets in a range; changes no model."""
+        span = self.timeline.interim_range(start, end)
+        if span is None:
+            return
+        first, last = span[0] // self._span.span, span[1] // self._span.span
+        cells = {
+            key: {source: stream.peek(len(lane.space), span[0]) for source, stream in lane.streams.items()}
+            for key, lane in self._lanes.items()
+        }
+        events = _per_bucket(self._events.peek(1, span[0]), first, last)
+        run = Run(
+            Calendar.of(first, last, self._span.span),
+            self.timeline.skipped_buckets,
+            learn=False,
+            completeness=self._history.completeness(int(events[-1])),
+        )
+        self._score(cells, events, run)
+
+    def _streams(self) -> list[Stream]:
+        return [self._events, *(stream for lane in self._lanes.values() for stream in lane.streams.values())]
+
+    def _begin_streams(self) -> None:
+        assert self.timeline.finalized_end is not None
+        for stream in self._streams():
+            stream.begin(self.timeline.finalized_end)
+
+    def _see_earliest(self, time: I64) -> None:
+        """Keeps the first whole bucket right while the first bucket is open."""
+        line = self.timeline
+        if line.first_whole is not None and line.finalized_end is not None and line.first_whole > line.finalized_end:
+            line.saw(int(time.min()))
+
+    def _pass_over(self, time_ms: int) -> None:
+        """Closes the open buckets and passes over a gap too wide to fill with empty ones."""
+        assert self.timeline.open_end is not None
+        self._close(self.timeline.open_end)
+        self.skip(self.timeline.floor(time_ms) - self.timeline.latency_ms)
+
+    def _gather(self, rows: Rows) -> None:
+        first_whole = self.timeline.first_whole
+        assert first_whole is not None
+        self._events.gather(rows.time, NO_SERIES, NO_VALUES, 0, len(rows), first_whole)
+        for key, lane in self._lanes.items():
+            series = lane.space.series(rows.codes, self._series_limit[key])
+            for source, stream in lane.streams.items():
+                stream.grow(len(lane.space))
+                stream.gather(rows.time, series, rows.values(source), 0, len(rows), first_whole)
+
+    def _take_cells(self) -> tuple[dict[tuple[str | None, str | None, bool], dict[_Source, Cells]], Cells]:
+        cells = {
+            key: {source: stream.take(len(lane.space)) for source, stream in lane.streams.items()}
+            for key, lane in self._lanes.items()
+        }
+        return cells, self._events.take(1)
+
+    def _close(self, end: int) -> None:
+        """Closes every bucket that ends by `end`, and makes results of them."""
+        line = self.timeline
+        assert line.finalized_end is not None
+        assert line.first_whole is not None
+        if end <= line.finalized_end:
+            return
+        for stream in self._streams():
+            stream.close(end, line.first_whole)
+        cells, events = self._take_cells()
+        first, last = max(line.finalized_end, line.first_whole) // line.span_ms, end // line.span_ms
+        line.finalize(end)
+        if first < last:
+            run = Run(Calendar.of(first, last, line.span_ms), line.skipped_buckets, learn=True)
+            self._score(cells, _per_bucket(events, first, last), run)
+
+    def _score(
+        self,
+        cells: dict[tuple[str | None, str | None, bool], dict[_Source, Cells]],
+        events: I64,
+        run: Run,
+    ) -> None:
+        """Makes buckets and records of the cells of a pass."""
+        began = clock.perf_counter()
+        findings = [f for key, lane in self._lanes.items() for f in lane.findings(cells[key], run, self._pool)]
+        ranked = Ranked(findings)
+        min_log_p = np.minimum.reduce([finding.scored.min_log_p_b for finding in findings])
+        scored = np.add.reduce([finding.scored.scored_b for finding in findings])
+        score_r, log_p_b, score_b = self._history.score(ranked, min_log_p, scored, events, run)
+        worst = ranked.least_probable()
+        frame = Frame(self._job_id, self._span.span, run.calendar.bucket_from, is_interim=not run.learn)
+        records = record_batch(ranked.only(worst), score_r[worst], self._names, frame)
+        elapsed = 1000.0 * (clock.perf_counter() - began)
+        buckets = bucket_batch(events, log_p_b, score_b, frame, elapsed)
+        self.results.add(buckets, records, interim=not run.learn)
+
+
+def _per_bucket(cells: Cells, first: int, last: int) -> I64:
+    """Event counts of the buckets from `first` to before `last`."""
+    events = np.zeros(last - first, np.int64)
+    inside = (cells.bucket_c >= first) & (cells.bucket_c < last)
+    events[cells.bucket_c[inside] - first] = cells.record_c[inside].astype(np.int64)
+    return events

@@ -1,0 +1,97 @@
+"""Flat record batches, and one clear line for what goes wrong below them."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tidegate.errors import DataError
+from tidegate.ndjson import MALFORMED
+
+_INDEX = re.compile(r"__index_level_\d+__")
+
+
+def flat_batches(
+    batches: Iterator[pa.RecordBatch], where: str, columns: Collection[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Flattens batches, leaves out empty ones and gives every failure below one clear line."""
+    with clear_errors(where):
+        for batch in batches:
+            if batch.num_rows:
+                yield flat_batch(batch, columns)
+
+
+@contextmanager
+def clear_errors(where: str) -> Iterator[None]:
+    """Turns what Arrow, the file system and decompression raise into a DataError."""
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith(where) or (where == "data" and str(error) == MALFORMED):
+            raise
+        raise DataError(f"{where}: {error}") from None
+    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"{where}: {reason[0]}") from error
+
+
+def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) -> pa.RecordBatch:
+    """A batch without nested columns and the index that pandas adds, of some ``columns`` or of all.
+
+    >>> flat_batch(pa.RecordBatch.from_pylist([{"a": {"b": 1}, "c": [1, 2]}])).to_pylist()
+    [{'a.b': 1, 'c': '1,2'}]
+    """
+    flat: list[tuple[str, pa.Array]] = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if not _INDEX.fullmatch(name):
+            flat += _flat_column(name, column)
+    if columns is not None:
+        flat = [pair for pair in flat if pair[0] in columns]
+    names = [name for name, _ in flat]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"two columns are named {twice!r}; names must differ")
+    if not names:
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * batch.num_rows, pa.struct([])))
+    if names == batch.schema.names and all(a is b for (_, a), b in zip(flat, batch.columns, strict=True)):
+        return batch
+    return pa.RecordBatch.from_arrays([column for _, column in flat], names)
+
+
+def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
+    """The flat columns of one column: itself, the fields of a struct, a joined list, or none."""
+    types, kind = pa.types, column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _flat_column(name, column.storage)
+    if types.is_struct(kind):
+        parts = zip(kind, column.flatten(), strict=True)
+        return [pair for field, part in parts for pair in _flat_column(f"{name}.{field.name}", part)]
+    if types.is_list_view(kind) or types.is_large_list_view(kind) or types.is_fixed_size_list(kind):
+        return _flat_column(name, column.cast(pa.large_list(kind.value_type)))
+    if types.is_list(kind) or types.is_large_list(kind):
+        if types.is_nested(kind.value_type):
+            return []
+        return [(name, _joined(column))]
+    return [] if types.is_nested(kind) else [(name, column)]
+
+
+def _joined(lists: Any) -> pa.Array:
+    """The elements of each list as one text with commas; null for none, nulls inside left out."""
+    elements, parents = lists.flatten(), pc.list_parent_indices(lists)
+    if pa.types.is_dictionary(elements.type):
+        elements = elements.cast(elements.type.value_type)
+    kept = elements.is_valid().to_numpy(zero_copy_only=False)
+    texts = elements.filter(pa.array(kept)).cast(pa.large_string())
+    owners = parents.to_numpy(zero_copy_only=False)[kept]
+    offsets = np.searchsorted(owners, np.arange(len(lists) + 1))
+    joined = pc.binary_join(
+        pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), texts), pa.scalar(",", pa.large_string())
+    )
+    empty = pa.array(offsets[1:] == offsets[:-1])
+    return pc.if_else(empty, pa.scalar(None, pa.large_string()), joined)

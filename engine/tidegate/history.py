@@ -1,0 +1,56 @@
+"""The job's own past, bucket by bucket: what records and buckets are scored against."""
+
+from __future__ import annotations
+
+import numpy as np
+from tidegate_kernels import score as kernels
+
+from .cells import F64, I64
+from .combine import Ranked
+from .model import Run
+
+_DAY_MS = 86_400_000
+
+
+class History:
+    """Past scores of the job, and how many records its buckets usually hold."""
+
+    def __init__(self, span_ms: int) -> None:
+        self._span_ms = span_ms
+        self._state: F64 = np.zeros(kernels.HISTORY_SIZE)
+        self._usual: F64 = np.zeros(2)
+
+    def score(
+        self, ranked: Ranked, min_log_p_b: F64, scored_b: I64, events_b: I64, run: Run
+    ) -> tuple[F64, F64, F64]:
+        """Scores of the results, and log-probabilities and scores of the buckets of a pass.
+
+        A bucket enters the history after it is scored; with ``run.learn`` false, not at all.
+        """
+        buckets = len(run.calendar)
+        score_r = np.empty(len(ranked))
+        log_p_b, score_b = np.empty(buckets), np.empty(buckets)
+        kernels.score_buckets(
+            ranked.column("bucket_r"),
+            ranked.column("log_p_r"),
+            ranked.column("score_r"),
+            min_log_p_b,
+            scored_b,
+            run.calendar.bucket_from,
+            run.calendar.bucket_to,
+            self._span_ms,
+            int(run.learn),
+            self._state,
+            np.empty_like(self._state),
+            score_r,
+            log_p_b,
+            score_b,
+        )
+        if run.learn:
+            kernels.track_events(events_b, min(max(_DAY_MS // self._span_ms, 12), 1000), self._usual)
+        return score_r, log_p_b, score_b
+
+    def completeness(self, events: int) -> float:
+        """The share of its usual records that a bucket has so far, at most 1."""
+        usual = float(self._usual[0])
+        return 1.0 if usual <= 0.0 else min(events / usual, 1.0)

@@ -1,0 +1,243 @@
+"""The way of a batch into the buffer: which records are taken, and their columns as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from tidegate_kernels import admit as kernels
+
+from .cells import F64, I32, I64
+from .columns import to_float
+from .config import JobConfig
+from .counts import DataCounts
+from .keys import Interner
+from .timefield import to_epoch_ms
+from .timeline import jump_limit_ms
+
+_WINDOW = 10
+_NO_VALUES: F64 = np.empty(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Admitted records of one batch, ready to be gathered; arrays are of equal length."""
+
+    time: I64
+    codes: Mapping[str, I32]
+    """Key fields: codes of their strings."""
+    numbers: Mapping[str, F64]
+    """Numeric fields: NaN for no value."""
+    distinct: Mapping[str, F64]
+    """Fields whose distinct values are counted: codes of their strings, NaN for no value."""
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def values(self, source: tuple[str, str | None]) -> F64:
+        """The values that a stream of the given kind and field gathers."""
+        kind, field = source
+        if field is None:
+            return _NO_VALUES
+        return self.distinct[field] if kind == "distinct" else self.numbers[field]
+
+    def _each(self, change: Callable[[Any], Any]) -> Rows:
+        """The rows with a change made to every array."""
+        return Rows(
+            change(self.time),
+            *({name: change(array) for name, array in columns.items()} for columns in self._columns()),
+        )
+
+    def _columns(self) -> tuple[Mapping[str, I32], Mapping[str, F64], Mapping[str, F64]]:
+        return self.codes, self.numbers, self.distinct
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop); shares memory."""
+        return self._each(lambda array: array[start:stop])
+
+    def owned(self) -> Rows:
+        """The rows in memory that nobody else can change."""
+        return self._each(lambda array: array if array.flags.owndata else array.copy())
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Rows]) -> Rows:
+        """Several batches as one."""
+
+        def join(kind: str) -> dict[str, Any]:
+            return {name: np.concatenate([getattr(p, kind)[name] for p in pieces]) for name in getattr(pieces[0], kind)}
+
+        return cls(np.concatenate([p.time for p in pieces]), join("codes"), join("numbers"), join("distinct"))
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which fields the detectors read, and as what."""
+
+    keys: tuple[str, ...]
+    numbers: tuple[str, ...]
+    distinct: tuple[str, ...]
+    analysed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: JobConfig) -> Fields:
+        """The fields of a job."""
+        detectors = config.analysis_config.detectors
+        keys = dict.fromkeys(
+            name for d in detectors for name in (d.by_field_name, d.partition_field_name) if name is not None
+        )
+        numbers, distinct = {}, {}
+        for detector in detectors:
+            if detector.field_name is not None:
+                into = distinct if detector.spec.family == "distinct_count" else numbers
+                into[detector.field_name] = None
+        return cls(tuple(keys), tuple(numbers), tuple(distinct), config.analysis_config.analysed_fields())
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The fields whose exact text matters."""
+        return tuple(dict.fromkeys((*self.keys, *self.distinct)))
+
+
+class Intake:
+    """Takes batches: admits records by their time, interns keys, and counts everything."""
+
+    def __init__(self, config: JobConfig) -> None:
+        analysis = config.analysis_config
+        self.fields = Fields.of(config)
+        self.names = {field: Interner() for field in self.fields.texts}
+        self._job_id = config.job_id
+        self._time_field = config.data_description.time_field
+        self._time_format = config.data_description.time_format
+        self._span = analysis.bucket_span_ms
+        self._latency = analysis.latency_buckets * self._span
+        self._max_gap = jump_limit_ms(self._span)
+        self._width = max(_WINDOW, analysis.latency_buckets)
+        self._clock: I64 = np.zeros(kernels.CLOCK_SIZE + self._width, np.int64)
+        for at in (
+            kernels.NEWEST,
+            kernels.EARLIEST,
+            kernels.ANCHOR,
+            kernels.MOVED,
+            kernels.BARRIER,
+            kernels.WINDOW_FIRST,
+            kernels.LATEST_EMPTY,
+            kernels.LATEST_SPARSE,
+        ):
+            self._clock[at] = kernels.INVALID
+
+    def moved(self, time_ms: int, finalized_end: int | None) -> None:
+        """Takes note of an advance or a skip to a time and of the boundary it led to."""
+        self._clock[kernels.MOVED] = max(self._clock[kernels.MOVED], time_ms)
+        self._clock[kernels.ANCHOR] = kernels.INVALID
+        if finalized_end is not None:
+            self._clock[kernels.BARRIER] = max(self._clock[kernels.BARRIER], finalized_end)
+
+    def take(self, batch: pa.RecordBatch) -> tuple[Rows, DataCounts, bool]:
+        """The admitted rows of a batch, its counts, and whether all before it was a stray record.
+
+        Nothing but the tables of strings has changed when a column turns out to be unreadable.
+        """
+        time = self._times(batch)
+        columns = {name: batch.column(name) for name in self.fields.analysed if name in batch.schema.names}
+        clock = self._clock.copy()
+        keep, forget = self._admit(time, clock)
+        processed = int(np.count_nonzero(keep))
+        if processed < len(time):
+            columns = _filtered(columns, keep != kernels.DROPPED)
+        missing = sum(column.null_count for column in columns.values())
+        missing += (len(self.fields.analysed) - len(columns)) * processed
+        kept = keep == kernels.KEPT
+        if not kept.all():
+            time, columns = time[kept], _filtered(columns, kept[keep != kernels.DROPPED])
+        rows, invalid_values = self._encode(time, columns)
+        counts = DataCounts(
+            processed_record_count=processed,
+            processed_field_count=max(processed * len(self.fields.analysed) - missing, 0),
+            input_field_count=sum(
+                len(batch) - column.null_count
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+                if name != self._time_field
+            ),
+            missing_field_count=missing,
+            invalid_value_count=invalid_values,
+        )
+        self._clock = clock
+        return rows, counts, forget
+
+    def finish(self, before: I64) -> DataCounts:
+        """Ends an upload that began with `snapshot`: what its records did to the clock."""
+        kernels.drain_window(self._span, self._width, self._clock)
+        now = self._clock
+
+        def grew(at: int) -> int:
+            return int(now[at] - before[at])
+
+        def changed(at: int) -> int | None:
+            return int(now[at]) if now[at] != before[at] else None
+
+        first = before[kernels.ADMITTED] == 0 and now[kernels.ADMITTED] > 0
+        return DataCounts(
+            job_id=self._job_id,
+            invalid_date_count=grew(kernels.BAD_DATE),
+            out_of_order_timestamp_count=grew(kernels.OUT_OF_ORDER),
+            far_future_record_count=grew(kernels.FAR),
+            ignored_record_count=grew(kernels.IGNORED),
+            bucket_count=grew(kernels.BUCKETS),
+            empty_bucket_count=grew(kernels.EMPTY),
+            sparse_bucket_count=grew(kernels.SPARSE),
+            earliest_record_timestamp=int(now[kernels.EARLIEST]) if first else None,
+            latest_record_timestamp=int(now[kernels.NEWEST]) if now[kernels.NEWEST] != kernels.INVALID else None,
+            latest_empty_bucket_timestamp=changed(kernels.LATEST_EMPTY),
+            latest_sparse_bucket_timestamp=changed(kernels.LATEST_SPARSE),
+        )
+
+    def snapshot(self) -> I64:
+        """The clock as it is, for `finish`."""
+        return self._clock.copy()
+
+    def _times(self, batch: pa.RecordBatch) -> I64:
+        if self._time_field not in batch.schema.names:
+            return np.full(len(batch), kernels.INVALID)
+        return to_epoch_ms(batch.column(self._time_field), self._time_format)
+
+    def _admit(self, time: I64, clock: I64) -> tuple[npt.NDArray[np.uint8], bool]:
+        """Marks the rows to keep; True when all that came before proved to be a stray record."""
+        keep = np.empty(len(time), np.uint8)
+        at, forget = 0, False
+        while True:
+            at = kernels.admit(time, at, self._span, self._latency, self._max_gap, self._width, keep, clock)
+            if at == len(time):
+                return keep, forget
+            forget = True
+            keep[:at][keep[:at] == kernels.KEPT] = kernels.PASSED_OVER
+            clock[kernels.IGNORED] = clock[kernels.ADMITTED]
+            for field in (kernels.NEWEST, kernels.EARLIEST, kernels.ANCHOR, kernels.WINDOW_FIRST):
+                clock[field] = kernels.INVALID
+            clock[kernels.RING :] = 0
+
+    def _encode(self, time: I64, columns: Mapping[str, pa.Array]) -> tuple[Rows, int]:
+        n, invalid = len(time), 0
+        codes, numbers, distinct = {}, {}, {}
+        for field in self.fields.texts:
+            coded = self.names[field].codes(columns[field]) if field in columns else np.zeros(n, np.int32)
+            if field in self.fields.keys:
+                codes[field] = coded
+            if field in self.fields.distinct:
+                distinct[field] = np.where(coded > 0, coded, np.nan)
+        for field in self.fields.numbers:
+            if field in columns:
+                numbers[field], bad = to_float(columns[field])
+                invalid += bad
+            else:
+                numbers[field] = np.full(n, np.nan)
+        return Rows(np.ascontiguousarray(time), codes, numbers, distinct), invalid
+
+
+def _filtered(columns: Mapping[str, pa.Array], mask: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """The rows of every column where the mask is true."""
+    chosen = pa.array(mask)
+    return {name: column.filter(chosen) for name, column in columns.items()}

@@ -1,0 +1,271 @@
+"""A job: post records, flush, read results, close. The facade over the engine."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time as clock
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+
+from .config import JobConfig
+from .counts import DataCounts
+from .engine import Engine
+from .errors import DataError, RequestError, StateError, TidegateError
+from .intake import Intake
+from .readers import to_batches
+from .requesttime import parse_request_time
+
+_BUFFER_ROWS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAcknowledgement:
+    """What a flush answers."""
+
+    last_finalized_bucket_end: int | None
+    """Epoch milliseconds; None as long as there is no bucket boundary."""
+    flushed: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as the JSON API gives it: without a boundary the key is absent."""
+        if self.last_finalized_bucket_end is None:
+            return {"flushed": self.flushed}
+        return {"flushed": self.flushed, "last_finalized_bucket_end": self.last_finalized_bucket_end}
+
+
+class Job:
+    """An anomaly detection job in this process: open from the start, until it is closed.
+
+    >>> job = Job({
+    ...     "analysis_config": {"bucket_span": "1h", "detectors": [{"function": "mean", "field_name": "value"}]},
+    ...     "data_description": {"time_field": "time", "time_format": "epoch"},
+    ... })
+    >>> counts = job.post([{"time": 3600 * hour, "value": hour % 7} for hour in range(48)])
+    >>> counts.processed_record_count
+    48
+    >>> job.flush().last_finalized_bucket_end == 47 * 3600 * 1000
+    True
+    >>> job.buckets().num_rows
+    47
+
+    `config` is a dict, JSON text, the path of a JSON file, or a `JobConfig`; `threads` is how
+    many threads the models run on (all cores by default; results do not depend on it).
+
+    Raises ConfigError for a wrong configuration and NotSupportedError for one that asks for
+    something not built yet. The methods may be called from any thread, one at a time.
+    """
+
+    def __init__(
+        self, config: JobConfig | Mapping[str, Any] | str | bytes | os.PathLike[str], *, threads: int | None = None
+    ) -> None:
+        self.config = config if isinstance(config, JobConfig) else JobConfig.parse(config)
+        self.config.require_supported()
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise RequestError(f"threads: {threads!r} is not a number of threads; it is at least 1")
+        self._intake = Intake(self.config)
+        self._engine = Engine(self.config, self._intake.names, threads or len(os.sched_getaffinity(0)))
+        self._counts = DataCounts(job_id=self.config.job_id)
+        self._lock = threading.RLock()
+        self._state = "opened"
+        self._time_moved = False
+
+    def __repr__(self) -> str:
+        counts = self._counts
+        return (
+            f"<tidegate.Job {self.config.job_id!r} {self._state}: {counts.processed_record_count} records, "
+            f"{self._engine.results.final_buckets} buckets, {self._engine.series} series>"
+        )
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job."""
+        return self.config.job_id
+
+    @property
+    def state(self) -> str:
+        """``opened``, ``closed``, or ``failed`` after an error inside the engine."""
+        return self._state
+
+    @property
+    def data_counts(self) -> DataCounts:
+        """Running totals of what became of all records."""
+        with self._lock:
+            return replace(self._counts, refused_series_record_count=self._engine.refused)
+
+    def post(self, data: Any) -> DataCounts:
+        """Puts records into the job's buffer; returns the counts of this upload.
+
+        `data` is anything with an Arrow stream or array (pyarrow, polars, pandas, DuckDB), a
+        dict of arrays, a list or iterator of dicts, NDJSON or a JSON array as text or bytes.
+
+        Raises DataError when the data cannot be read at all (what came before the unreadable
+        place stays posted) and StateError when the job is not open.
+        """
+        with self._lock:
+            self._require_open("process data")
+            before = self._intake.snapshot()
+            refused = self._engine.refused
+            upload = DataCounts(job_id=self.job_id)
+            try:
+                batches = to_batches(data, keys=self._intake.fields.texts)
+                for batch in batches:
+                    upload = upload.plus(self._take(batch))
+            finally:
+                with self._failing():
+                    self._engine.own_buffer()
+                upload = upload.plus(self._intake.finish(before))
+                upload = replace(
+                    upload,
+                    last_data_time=int(clock.time() * 1000),
+                    refused_series_record_count=self._engine.refused - refused,
+                )
+                self._counts = self._counts.plus(upload)
+            return upload
+
+    def _take(self, batch: pa.RecordBatch) -> DataCounts:
+        rows, counts, forget = self._intake.take(batch)
+        with self._failing():
+            if forget:
+                self._engine.forget()
+            self._engine.add(rows)
+            if self._engine.buffered_rows >= _BUFFER_ROWS:
+                self._engine.drain()
+        return counts
+
+    def flush(
+        self,
+        calc_interim: bool = False,
+        start: Any = None,
+        end: Any = None,
+        advance_time: Any = None,
+        skip_time: Any = None,
+    ) -> FlushAcknowledgement:
+        """Forces what is buffered through the job; the job stays open.
+
+        In this order: complete buckets are finalised; with `skip_time` everything before it
+        is dropped and passed over; with `advance_time` buckets that end by it are finalised;
+        with `calc_interim` interim results are made for the open buckets, or those from
+        `start` to `end`. Results can be read as soon as this returns.
+
+        Times are epoch seconds (up to ten digits) or milliseconds, ISO-8601 text, `now`, or
+        a datetime; they are truncated to whole seconds.
+
+        Raises TimeError, RequestError or StateError; the job is then as it was before.
+        """
+        with self._lock:
+            span = _interim_range(calc_interim, start, end)
+            advance = None if advance_time is None else parse_request_time(advance_time, "advance_time")
+            skip = None if skip_time is None else parse_request_time(skip_time, "skip_time")
+            if advance is not None and skip is not None and advance <= skip:
+                raise RequestError(f"advance_time [{advance_time}] must be later than skip_time [{skip_time}]")
+            self._require_open("flush")
+            with self._failing():
+                self._engine.drain()
+                if skip is not None:
+                    self._engine.skip(skip)
+                    self._moved(skip)
+            if advance is not None:
+                with self._failing():
+                    self._engine.advance(advance)
+                    self._moved(advance)
+            with self._failing():
+                if calc_interim:
+                    self._engine.interim(*span)
+                self._engine.results.acknowledge()
+            return FlushAcknowledgement(self._engine.timeline.finalized_end)
+
+    def _moved(self, time_ms: int) -> None:
+        self._time_moved = True
+        self._intake.moved(time_ms, self._engine.timeline.finalized_end)
+
+    def buckets(self, *, exclude_interim: bool = False) -> pa.Table:
+        """The bucket results so far, in time order, interim ones last; schema `results.BUCKETS`."""
+        with self._lock:
+            return self._engine.results.table("buckets", exclude_interim=exclude_interim)
+
+    def records(self, *, exclude_interim: bool = False) -> pa.Table:
+        """The anomaly records so far, bucket by bucket; schema `results.RECORDS`."""
+        with self._lock:
+            return self._engine.results.table("records", exclude_interim=exclude_interim)
+
+    def close(self) -> None:
+        """Finalises what is complete and closes the job; its results stay readable.
+
+        The last, partly filled bucket stays open and goes on when the job is opened again.
+        Closing a closed job does nothing.
+        """
+        with self._lock:
+            if self._state == "opened":
+                with self._failing():
+                    self._engine.drain()
+                self._state = "closed"
+
+    def open(self) -> None:
+        """Opens the closed job again: it goes on as if nothing had happened."""
+        with self._lock:
+            if self._state == "opened":
+                raise StateError(f"Cannot open job [{self.job_id}] because it has already been opened")
+            self._require(self._state == "closed", "open")
+            self._engine.results.acknowledge()
+            self._state = "opened"
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _require_open(self, verb: str) -> None:
+        self._require(self._state == "opened", verb)
+
+    def _require(self, is_right: bool, verb: str) -> None:
+        if self._state == "failed":
+            raise StateError(f"Cannot {verb} because job [{self.job_id}] failed; its results can still be read")
+        if not is_right:
+            raise StateError(f"Cannot perform requested action because job [{self.job_id}] is not open")
+
+    def _failing(self) -> _Failing:
+        return _Failing(self)
+
+
+class _Failing:
+    """Marks the job as failed when its engine is interrupted: its state is then in between."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, TidegateError):
+            self._job._state = "failed"
+
+
+def _interim_range(calc_interim: bool, start: Any, end: Any) -> tuple[int | None, int | None]:
+    """Start and end of the interim results asked for, in the order the API checks them."""
+    first = None if start is None else parse_request_time(start, "start")
+    last = None if end is None or end == "" else parse_request_time(end, "end")
+    if first is not None and last is not None and last < first:
+        raise RequestError(f"Invalid time range: end time '{end}' is earlier than start time '{start}'.")
+    if not isinstance(calc_interim, bool):
+        raise RequestError(f"calc_interim: {calc_interim!r} is not true or false")
+    if not calc_interim and first is not None:
+        raise RequestError("Invalid flush parameters: unexpected 'start'.")
+    if not calc_interim and last is not None:
+        raise RequestError("Invalid flush parameters: unexpected 'end'.")
+    if calc_interim and last is not None and first is None:
+        raise RequestError("Invalid flush parameters: 'start' has not been specified.")
+    return first, last
+
+
+__all__ = ["DataError", "FlushAcknowledgement", "Job"]

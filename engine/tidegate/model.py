@@ -1,0 +1,206 @@
+"""The models of a detector: flat state, one record per series, run by kernels on a few threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from tidegate_kernels import model as kernels
+
+from .cells import F64, I64, Cells
+from .config import Detector
+
+SIGNIFICANT = 0.01
+"""Only a probability below this makes a record."""
+STATE_BYTES = 8 * kernels.STATE_SIZE
+_SIDES = {"both": 0.0, "low": -1.0, "high": 1.0}
+_COUNTING = ("count", "distinct_count")
+_BY_RECORDS = ("mean", "median", "min", "max", "varp")
+_GROWS_WITH_BUCKET = ("count", "distinct_count", "sum")
+"""Features of an open bucket that are still growing: interim results allow for what is missing."""
+_PIECE = 2048  # cells or empty buckets below which a second thread costs more than it brings
+_FIRST_RESULTS = 1024
+
+
+class Pool(Protocol):
+    """What runs pieces of work, on threads or one after another, and keeps their order."""
+
+    size: int
+
+    def map(self, work: Callable[[int], object], pieces: Iterable[int]) -> Iterator[object]:
+        """The results of `work` for every piece, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Which phase of the day and of the week every bucket of a pass has."""
+
+    bucket_from: int
+    bucket_to: int
+    arrays: tuple[I64, F64, I64, F64]
+
+    @classmethod
+    def of(cls, bucket_from: int, bucket_to: int, span_ms: int) -> Calendar:
+        """The calendar of the buckets numbered ``bucket_from <= b < bucket_to``."""
+        n = max(bucket_to - bucket_from, 0)
+        arrays = (np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64), np.empty(n))
+        kernels.fill_calendar(bucket_from, bucket_to, span_ms, *arrays)
+        return cls(bucket_from, bucket_to, arrays)
+
+    def __len__(self) -> int:
+        return self.bucket_to - self.bucket_from
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one pass over closed, or over open, buckets asks of the models."""
+
+    calendar: Calendar
+    clock_offset: int
+    """Buckets skipped so far: the models' clock is the bucket's number less this."""
+    learn: bool
+    """False for interim results: nothing changes."""
+    completeness: float = 1.0
+    """Interim only: the share of its usual records that the open bucket has so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Series and buckets with a probability below `SIGNIFICANT`, and what was scored in all.
+
+    Arrays ending in _r have one element per result; _b one per bucket of the pass.
+    """
+
+    bucket_r: I64
+    series_r: I64
+    actual_r: F64
+    typical_r: F64
+    lower_r: F64
+    upper_r: F64
+    log_p_r: F64
+    log_p_single_r: F64
+    log_p_multi_r: F64
+    score_r: F64
+    min_log_p_b: F64
+    scored_b: I64
+
+    def __len__(self) -> int:
+        return len(self.bucket_r)
+
+
+class FeatureModel:
+    """The models of one feature of one detector, for all series."""
+
+    def __init__(self, detector: Detector, feature: str, span_ms: int, prune_buckets: int) -> None:
+        self.detector = detector
+        self.feature = feature
+        self.state: F64 = np.zeros(0)
+        self._zero_fill = detector.spec.zero_fill
+        settings = np.zeros(kernels.SETTINGS_SIZE)
+        settings[kernels.SIDE] = _SIDES[detector.spec.side_of(feature)]
+        settings[kernels.ZERO_FILL] = float(self._zero_fill)
+        settings[kernels.PRUNE_BUCKETS] = prune_buckets
+        settings[kernels.SPAN_MS] = span_ms
+        settings[kernels.COUNTS] = float(feature in _COUNTING)
+        settings[kernels.SCALE_BY_RECORDS] = float(feature in _BY_RECORDS)
+        settings[kernels.THRESHOLD] = SIGNIFICANT
+        self._settings = settings
+
+    def grow(self, n_series: int) -> None:
+        """Makes room for so many series."""
+        size = n_series * kernels.STATE_SIZE
+        if size > len(self.state):
+            state = np.zeros(max(size, min(2 * len(self.state), len(self.state) + (1 << 24))))
+            state[: len(self.state)] = self.state
+            self.state = state
+
+    def run(self, cells: Cells, run: Run, pool: Pool) -> Scored:
+        """Scores, and with ``run.learn`` then trains, every series with its cells in time order."""
+        n_series = len(cells.first_s) - 1
+        self.grow(n_series)
+        value_c, count_c = cells.feature(self.feature)
+        bucket_c = cells.bucket_c[cells.order]
+        if self._zero_fill and run.learn:
+            series = np.arange(n_series)
+            load = n_series * len(run.calendar)
+        else:
+            series = np.flatnonzero(np.diff(cells.first_s))
+            load = len(cells)
+        first = np.append(cells.first_s[series], len(cells))
+        completeness = run.completeness if self.feature in _GROWS_WITH_BUCKET else 1.0
+
+        def piece(k: int) -> Scored:
+            part = slice(bounds[k], bounds[k + 1])
+            return self._run_piece(
+                series[part], first[bounds[k] : bounds[k + 1] + 1], (bucket_c, value_c, count_c), run, completeness
+            )
+
+        pieces = max(1, min(pool.size, len(series), load // _PIECE))
+        bounds = _even_bounds(first, pieces, by_cells=not self._zero_fill)
+        return _joined([part for part in pool.map(piece, range(pieces)) if isinstance(part, Scored)])
+
+    def _run_piece(
+        self, series: I64, first: I64, columns: tuple[I64, F64, F64], run: Run, completeness: float
+    ) -> Scored:
+        """Runs the kernel over some of the series, however many results it has."""
+        calendar = run.calendar
+        work, resume = np.zeros(kernels.WORK_SIZE), np.zeros(4, np.int64)
+        min_log_p, scored = np.zeros(len(calendar)), np.zeros(len(calendar), np.int64)
+        size, parts = _FIRST_RESULTS, []
+        while not resume[3]:
+            whole = [np.empty(size, np.int64) for _ in range(2)]
+            real = [np.empty(size) for _ in range(9)]
+            made = kernels.update_series(
+                series,
+                first,
+                *columns,
+                *calendar.arrays,
+                self.state,
+                self._settings,
+                work,
+                calendar.bucket_from,
+                calendar.bucket_to,
+                run.clock_offset,
+                int(run.learn),
+                completeness,
+                *whole,
+                *real,
+                min_log_p,
+                scored,
+                resume,
+            )
+            parts.append([column[:made] for column in (*whole, *real[:7], real[8])])
+            size = min(4 * size, 1 << 20)
+        columns_r = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return Scored(*columns_r, min_log_p_b=min_log_p, scored_b=scored)
+
+
+def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
+    """Positions that cut the series into pieces of about equal work."""
+    n = len(first) - 1
+    if not by_cells:
+        return [n * k // pieces for k in range(pieces + 1)]
+    targets = [int(first[-1]) * k // pieces for k in range(1, pieces)]
+    return [0, *(int(at) for at in np.searchsorted(first[:-1], targets)), n]
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    """Pieces of one run as one: results in the order of series, the smallest of the smallest."""
+    if len(parts) == 1:
+        return parts[0]
+    names = [name for name in Scored.__slots__ if name.endswith("_r")]
+    return Scored(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names),
+        min_log_p_b=np.minimum.reduce([part.min_log_p_b for part in parts]),
+        scored_b=np.add.reduce([part.scored_b for part in parts]),
+    )
+
+
+def nothing_scored(buckets: int) -> Scored:
+    """The outcome of a pass in which no model had anything to score."""
+    whole, real = np.empty(0, np.int64), np.empty(0)
+    columns: list[npt.NDArray[np.int64] | F64] = [whole, whole, *([real] * 8)]
+    return Scored(*columns, min_log_p_b=np.zeros(buckets), scored_b=np.zeros(buckets, np.int64))  # type: ignore[arg-type]

@@ -1,0 +1,130 @@
+"""Where a job is in time: the one place that knows buckets.
+
+A timeline holds the end of the last finalised bucket and answers what a record, an advance
+or a skip closes, and what is open for interim results. It is pure: integers (epoch
+milliseconds) in, integers out. Buckets begin at multiples of the span.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import TimeError
+
+DAY_MS = 86_400_000
+LARGEST_TIME_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+MAX_JUMP_BUCKETS = 100_000
+MAX_ADVANCE_BUCKETS = 10_000_000
+
+
+def jump_limit_ms(span_ms: int) -> int:
+    """How far ahead of the newest record another may lie and be believed at once.
+
+    100,000 buckets, but no more than 366 days unless those are fewer than 1,000 buckets.
+    A jump beyond it must be confirmed by ten records in a row, and is then passed over as
+    `Timeline.skip` does: one stray record neither closes millions of buckets nor shuts out
+    what comes after it.
+
+    >>> jump_limit_ms(300_000) // DAY_MS, jump_limit_ms(1000) // 3_600_000
+    (347, 27)
+    """
+    return max(1_000 * span_ms, min(MAX_JUMP_BUCKETS * span_ms, 366 * DAY_MS))
+
+
+@dataclass(slots=True)
+class Timeline:
+    """The time of one job.
+
+    >>> line = Timeline(span_ms=300_000)
+    >>> line.begin(1_000_000)
+    >>> line.finalized_end, line.first_whole
+    (900000, 1200000)
+    >>> line.end_after_advance(1_900_000)
+    1800000
+    """
+
+    span_ms: int
+    latency_ms: int = 0
+    """A multiple of the span: how long a bucket stays open behind the newest one."""
+    finalized_end: int | None = None
+    """End of the last finalised bucket; None before the first record, advance or skip."""
+    first_whole: int | None = None
+    """Start of the first bucket that the job can have seen whole; earlier ones give no results."""
+    skipped_buckets: int = 0
+    """Buckets passed over by skips: the model's clock does not count them."""
+
+    def floor(self, time_ms: int) -> int:
+        """Start of the bucket that holds the time."""
+        return time_ms - time_ms % self.span_ms
+
+    def ceil(self, time_ms: int) -> int:
+        """The bucket boundary at or after the time."""
+        return -self.floor(-time_ms)
+
+    @property
+    def open_end(self) -> int | None:
+        """End of the newest open bucket."""
+        if self.finalized_end is None:
+            return None
+        return self.finalized_end + self.latency_ms + self.span_ms
+
+    def begin(self, time_ms: int) -> None:
+        """Sets the boundary at the first record or the first advance."""
+        self.finalized_end = self.floor(time_ms) - self.latency_ms
+        self.saw(time_ms)
+
+    def saw(self, earliest_ms: int) -> None:
+        """Takes note of the earliest record: the bucket it falls into may be seen in part only."""
+        whole = self.ceil(earliest_ms)
+        if self.first_whole is None or whole < self.first_whole:
+            self.first_whole = whole
+
+    def end_after_advance(self, time_ms: int) -> int | None:
+        """The finalised end that an advance to the time leads to; None: it goes nowhere."""
+        if self.finalized_end is None:
+            return None
+        end = self.floor(time_ms) - self.latency_ms
+        if end <= self.finalized_end:
+            return None
+        buckets = (end - self.finalized_end) // self.span_ms
+        if buckets > MAX_ADVANCE_BUCKETS:
+            raise TimeError(
+                f"advance_time: {time_ms} would finalise {buckets} buckets; at most {MAX_ADVANCE_BUCKETS} are "
+                "allowed in one advance; use skip_time to pass over a gap"
+            )
+        return end
+
+    def finalize(self, end: int) -> None:
+        """Moves the boundary on to the end of the last bucket closed."""
+        self.finalized_end = end
+
+    def skip(self, time_ms: int) -> None:
+        """Moves the boundary up to the first bucket that begins at or after the time."""
+        end = self.ceil(time_ms)
+        if self.finalized_end is not None:
+            if end <= self.finalized_end:
+                return
+            self.skipped_buckets += (end - self.finalized_end) // self.span_ms
+        self.finalized_end = end
+        self.first_whole = end if self.first_whole is None else min(self.first_whole, end)
+
+    def forget(self) -> None:
+        """Goes back to before the first record."""
+        self.finalized_end = None
+        self.first_whole = None
+
+    def interim_range(self, start: int | None, end: int | None) -> tuple[int, int] | None:
+        """Start and end of the open buckets that interim results are asked for; None: no bucket.
+
+        Without a range, all open ones; `start` is rounded down, `end` up, and both are kept
+        within the open buckets, the only ones that can hold records.
+        """
+        if self.finalized_end is None or self.open_end is None or self.first_whole is None:
+            return None
+        first = max(self.finalized_end, self.first_whole)
+        last = self.open_end
+        if start is not None:
+            first = max(first, self.floor(start))
+            last = min(last, self.ceil(end if end is not None and end > start else start + 1000))
+        return (first, last) if first < last else None

@@ -1,0 +1,155 @@
+"""Scores of a job, bucket by bucket: what the rank in the job's own history allows.
+
+``model.update_series`` scores a result against its own series. This pass is sequential over
+the buckets and adds the job: with q the share of past scores at least as unlikely::
+
+    record   min(series score, 100 / (1 + q / RANK_HALF))
+    bucket   p_b = 1 - (1 - p_min)^n (Sidak),  min(max record, absolute(p_b), rank of p_b)
+
+q is taken at the lower end of its uncertainty, from a histogram of -ln p with
+logarithmic bins that also counts the unremarkable results. A bucket enters the history
+after it is scored.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tidegate_kernels.registry import device, kernel
+
+Array = Any
+
+BINS = 64
+RECORD_BINS = 0  # past -ln p of records, decayed counts
+RECORD_TOTAL = BINS  # of all scored (series, bucket), remarkable or not
+BUCKET_BINS = BINS + 1
+BUCKET_TOTAL = 2 * BINS + 1
+DAY = 2 * BINS + 2  # day number up to which the counts are decayed
+HISTORY_SIZE = 2 * BINS + 8
+
+BINS_PER_E = 5.5  # bins per factor e of 1 + s: 64 reach s = 1e5
+KEEP_PER_DAY = 0.9885  # counts halve in 60 days
+RANK_HALF = 0.01  # what one in a hundred reaches scores at most 50
+DAY_MS = 86_400_000
+
+
+@device
+def job_absolute_score(s: float) -> float:
+    """The most p = exp(-s) can score; the same curve as ``model.absolute_score``."""
+    if s <= 2.995732273553991:
+        return 5.0 * max(s, 0.0) / 2.995732273553991
+    if s <= 9.210340371976182:
+        return 5.0 + 85.0 * (s - 2.995732273553991) / 6.214608098422191
+    return 100.0 - 92.10340371976182 / s
+
+
+@device
+def log_any(log_p: float, n: float) -> float:
+    """ln of 1 - (1 - p)^n: the smallest of n independent p is that small; exact for any ln p."""
+    if log_p > -1e-12:
+        return 0.0
+    if log_p + math.log(n) < -20.0:
+        return log_p + math.log(n)
+    return math.log(-math.expm1(n * math.log1p(-math.exp(log_p))))
+
+
+@device
+def rank_ceiling(history: Array, bins: int, total: float, s: float) -> float:
+    """The most s can score by its rank: 100 / (1 + q / RANK_HALF)."""
+    if total < 1.0:
+        return 100.0
+    at = BINS_PER_E * math.log(1.0 + s)
+    k = min(int(at), BINS - 1)
+    above = history[bins + k] * max(1.0 - (at - k), 0.0)
+    for j in range(k + 1, BINS):
+        above += history[bins + j]
+    above -= 2.0 * math.sqrt(above) + 1.0
+    return 100.0 / (1.0 + max(above, 0.0) / total / RANK_HALF)
+
+
+@device
+def remember(history: Array, bins: int, s: float) -> None:
+    """Counts s in its bin."""
+    history[bins + min(int(BINS_PER_E * math.log(1.0 + s)), BINS - 1)] += 1.0
+
+
+@device
+def age_history(history: Array, day: int) -> None:
+    """Decays all counts by the days passed."""
+    passed = day - history[DAY]
+    if passed >= 1.0:
+        keep = math.exp(min(passed, 10000.0) * math.log(KEEP_PER_DAY))
+        for k in range(DAY):
+            history[k] *= keep
+        history[DAY] = day
+
+
+@kernel(
+    "i64(in i64[], in f64[], in f64[], in f64[], in i64[], i64, i64, i64, i64,"
+    " out f64[], out f64[], out f64[], out f64[], out f64[])"
+)
+def score_buckets(
+    bucket_r: Array,
+    log_p_r: Array,
+    series_score_r: Array,
+    bucket_min_log_p: Array,
+    bucket_count: Array,
+    bucket_from: int,
+    bucket_to: int,
+    span_ms: int,
+    learn: int,
+    history: Array,
+    scratch: Array,
+    score_r: Array,
+    bucket_log_p: Array,
+    bucket_score: Array,
+) -> int:
+    """Scores of the records (sorted by bucket) and of the buckets [bucket_from, bucket_to).
+
+    ``history`` is HISTORY_SIZE zeros for a new job. With ``learn`` 0 a copy in ``scratch`` (as
+    long) is used. Returns the number of records scored.
+    """
+    past = history
+    if learn == 0:
+        for k in range(HISTORY_SIZE):
+            scratch[k] = history[k]
+        past = scratch
+    r = 0
+    for at in range(bucket_to - bucket_from):
+        bucket = bucket_from + at
+        age_history(past, bucket * span_ms // DAY_MS)
+        start = r
+        largest = 0.0
+        while r < len(bucket_r) and bucket_r[r] <= bucket:
+            ceiling = rank_ceiling(past, RECORD_BINS, past[RECORD_TOTAL], -log_p_r[r])
+            score_r[r] = min(series_score_r[r], ceiling)
+            largest = max(largest, score_r[r])
+            r += 1
+        scored = float(bucket_count[at])
+        s = 0.0
+        if scored > 0.0:
+            s = -log_any(bucket_min_log_p[at], scored)
+            ceiling = rank_ceiling(past, BUCKET_BINS, past[BUCKET_TOTAL], s)
+            bucket_score[at] = min(min(job_absolute_score(s), ceiling), largest)
+            past[BUCKET_TOTAL] += 1.0
+            remember(past, BUCKET_BINS, s)
+        else:
+            bucket_score[at] = 0.0
+        bucket_log_p[at] = -s
+        past[RECORD_TOTAL] += scored
+        for k in range(start, r):
+            remember(past, RECORD_BINS, -log_p_r[k])
+    return r
+
+
+@kernel("i64(in i64[], i64, out f64[])")
+def track_events(events_b: Array, window: int, usual: Array) -> int:
+    """Follows the usual number of records in a bucket: ``usual`` is (mean, buckets seen).
+
+    u += (n - u) / min(seen, window). Returns the number of buckets.
+    """
+    for k in range(len(events_b)):
+        usual[1] = min(usual[1] + 1.0, float(window))
+        usual[0] += (events_b[k] - usual[0]) / usual[1]
+    return len(events_b)
