@@ -77,6 +77,8 @@ def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
     if types.is_list(kind) or types.is_large_list(kind):
         if types.is_nested(kind.value_type):
             return []
+        if types.is_null(kind.value_type):  # pyarrow's JSON reader makes these with wrong lengths
+            return [(name, pa.nulls(len(column)))]
         return [(name, _joined(column))]
     return [] if types.is_nested(kind) else [(name, column)]
 

@@ -35,6 +35,7 @@ CLOCK_SIZE = RING  # and the ring behind it
 # What becomes of a record.
 DROPPED = 0
 KEPT = 1
+STRAY = 3  # the tenth record in a row long before all others, which are stray ones
 PASSED_OVER = 2  # processed by the count, but older than what an advance or a skip closed
 
 AGREE = 10  # records in a row that make a jump believed
@@ -78,18 +79,6 @@ def slide(clock, last, first, span, width):  # type: ignore[no-untyped-def]
 
 
 @device
-def count_bucket(clock, bucket, span, width):  # type: ignore[no-untyped-def]
-    """Counts one record in the diagnostics window."""
-    if clock[WINDOW_FIRST] == INVALID:
-        clock[WINDOW_FIRST] = bucket
-        clock[WINDOW_LAST] = bucket
-    elif bucket > clock[WINDOW_LAST]:
-        slide(clock, bucket, bucket - width + 1, span, width)
-    if bucket >= clock[WINDOW_FIRST]:
-        clock[RING + bucket % width] += 1
-
-
-@device
 def agrees(clock, t, direction, max_gap):  # type: ignore[no-untyped-def]
     """Lengthens the run of records that agree on a jump; True when the run is believed."""
     if clock[FAR_RUN] * direction > 0 and abs(t - clock[FAR_LAST]) <= max_gap:
@@ -98,6 +87,52 @@ def agrees(clock, t, direction, max_gap):  # type: ignore[no-untyped-def]
         clock[FAR_RUN] = direction
     clock[FAR_LAST] = t
     return clock[FAR_RUN] * direction >= AGREE
+
+
+@device
+def settle(clock, records, newest, bucket, span, width):  # type: ignore[no-untyped-def]
+    """Counts records admitted to one bucket."""
+    clock[ADMITTED] += records
+    clock[NEWEST] = max(clock[NEWEST], newest)
+    clock[FAR_RUN] = 0
+    if clock[WINDOW_FIRST] == INVALID:
+        clock[WINDOW_FIRST] = bucket
+        clock[WINDOW_LAST] = bucket
+    elif bucket > clock[WINDOW_LAST]:
+        slide(clock, bucket, bucket - width + 1, span, width)
+    if bucket >= clock[WINDOW_FIRST]:
+        clock[RING + bucket % width] += records
+
+
+@device
+def judge_record(clock, t, span, latency, max_gap):  # type: ignore[no-untyped-def]
+    """What becomes of one record; STRAY when all records before it prove to be stray ones."""
+    if t == INVALID:
+        clock[BAD_DATE] += 1
+        return DROPPED
+    newest = clock[NEWEST]
+    reference = max(newest, clock[MOVED])
+    if reference != INVALID and t > reference + max_gap and not agrees(clock, t, 1, max_gap):
+        clock[BAD_DATE] += 1
+        clock[FAR] += 1
+        return DROPPED
+    if newest != INVALID and t < newest - newest % span - latency:
+        if newest - newest % span == clock[ANCHOR] and t < newest - max_gap:
+            if agrees(clock, t, -1, max_gap):
+                clock[FAR_RUN] = 0
+                return STRAY
+        else:
+            clock[FAR_RUN] = 0
+        clock[OUT_OF_ORDER] += 1
+        return DROPPED
+    if newest == INVALID:
+        clock[ANCHOR] = t - t % span if clock[MOVED] == INVALID else INVALID
+    elif t - t % span > newest - newest % span:
+        clock[ANCHOR] = INVALID
+    if t < clock[BARRIER]:
+        clock[IGNORED] += 1
+        return PASSED_OVER
+    return KEPT
 
 
 @kernel("i64(in i64[], i64, i64, i64, i64, i64, out u8[], out i64[])")
@@ -114,50 +149,36 @@ def admit(time, start, span, latency, max_gap, width, keep, clock):  # type: ign
     is. The caller then forgets that bucket and calls again from the returned row.
     """
     n = len(time)
-    bucket = INVALID
-    low = high = 0
-    for i in range(start, n):
-        t = time[i]
-        keep[i] = DROPPED
-        if t == INVALID:
-            clock[BAD_DATE] += 1
+    low = high = 0  # the newest bucket, as long as nothing but its records come
+    newest = 0
+    since = start  # first row since then
+    for i in range(start, n + 1):
+        t = time[i] if i < n else INVALID
+        if low <= t < high:
+            keep[i] = KEPT
+            newest = max(newest, t)
             continue
-        newest = clock[NEWEST]
-        if not (low <= t < high):
-            reference = max(newest, clock[MOVED])
-            if reference != INVALID and t > reference + max_gap and not agrees(clock, t, 1, max_gap):
-                clock[BAD_DATE] += 1
-                clock[FAR] += 1
-                continue
-            if newest != INVALID and t < newest - newest % span - latency:
-                stray = newest - newest % span == clock[ANCHOR] and t < newest - max_gap
-                if stray and agrees(clock, t, -1, max_gap):
-                    clock[FAR_RUN] = 0
-                    return i
-                if not stray:
-                    clock[FAR_RUN] = 0
-                clock[OUT_OF_ORDER] += 1
-                continue
-            bucket = t // span
-            low = bucket * span
-            high = low + span
-            clock[FAR_RUN] = 0
-            if newest == INVALID:
-                clock[ANCHOR] = low if clock[MOVED] == INVALID else INVALID
-            elif low > newest - newest % span:
-                clock[ANCHOR] = INVALID
-        elif clock[FAR_RUN] != 0:
-            clock[FAR_RUN] = 0
-        keep[i] = KEPT if t >= clock[BARRIER] else PASSED_OVER
-        if keep[i] == PASSED_OVER:
-            clock[IGNORED] += 1
-        clock[ADMITTED] += 1
-        clock[NEWEST] = max(newest, t)
+        if since < i and high > 0:
+            settle(clock, i - since, newest, low // span, span, width)
+        since = i + 1
+        if i == n:
+            break
+        low = high = 0
+        keep[i] = judge_record(clock, t, span, latency, max_gap)
+        if keep[i] == STRAY:
+            keep[i] = DROPPED
+            return i
+        if keep[i] == DROPPED:
+            continue
+        settle(clock, 1, t, t // span, span, width)
         if clock[EARLIEST] == INVALID or t < clock[EARLIEST]:
             clock[EARLIEST] = t
-        count_bucket(clock, bucket, span, width)
-        if low < clock[NEWEST] - clock[NEWEST] % span:
-            low = high = 0  # an older, still open bucket: look at every record anew
+        if keep[i] == KEPT and t >= clock[NEWEST] - clock[NEWEST] % span:
+            # The rest of its bucket needs no second look, unless it is the job's earliest.
+            low = t - t % span
+            high = low + span
+            low = max(low, clock[EARLIEST])
+            newest = t
     return n
 
 
