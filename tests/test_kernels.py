@@ -1,0 +1,98 @@
+"""Every kernel gives the same bits as compiled code and as plain Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import tidegate_kernels.admit  # noqa: F401 - declares a kernel
+from tidegate_kernels import registry
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import pyarrow as pa
+import tidegate
+from tidegate_kernels import registry
+
+random = np.random.default_rng(7)
+n = 1500
+hour = 3_600_000
+time = np.sort(random.integers(0, 90 * hour, n)) + 1_700_000_000_000
+swap = random.integers(0, n, 60)
+time[swap] = time[(swap + 1) % n]
+table = pa.table({
+    "at": [str(t // 1000) for t in time],
+    "value": random.normal(50.0, 2.0, n) + 40.0 * (np.arange(n) == 1100),
+    "host": [f"host-{k}" if k else None for k in random.integers(0, 4, n)],
+    "id": [f"id-{k}" for k in range(n)],
+    "dc": pa.array([f"dc-{k}" for k in random.integers(0, 2, n)]).dictionary_encode(),
+})
+by, pair = {"by_field_name": "host"}, {"by_field_name": "host", "partition_field_name": "dc", "use_null": True}
+detectors = [
+    {"function": "metric", "field_name": "value", **by},
+    {"function": "median", "field_name": "value"},
+    {"function": "varp", "field_name": "value"},
+    {"function": "distinct_count", "field_name": "id"},
+    {"function": "count", **pair},
+    {"function": "sum", "field_name": "value", **pair},
+]
+job = tidegate.Job({
+    "analysis_config": {"bucket_span": "1h", "latency": "1h", "detectors": detectors},
+    "data_description": {"time_field": "at", "time_format": "epoch"},
+}, threads=1)
+job.post(table.slice(0, 900))
+job.flush(calc_interim=True)
+job.post(table.slice(900))
+job.flush(advance_time=int(time[-1]) // 1000 + 7200, calc_interim=True)
+tables = [job.records().drop_columns([]).to_pylist(), job.buckets().drop_columns(["processing_time_ms"]).to_pylist()]
+used = sorted(name for name, kernel in registry.KERNELS.items() if kernel._call is not None)
+print(json.dumps([registry.mode(), used, repr(tables), len(tables[0]), job.data_counts.processed_record_count, sorted(registry.KERNELS)]))
+"""
+
+
+def run(mode: str) -> list:
+    """What a job over several functions and keys comes to, with kernels run in one way."""
+    environment = {**os.environ, "TIDEGATE_KERNELS": mode}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_compiled_and_interpreted_kernels_agree():
+    """A job over every kind of stream gives identical results, to the last bit, either way."""
+    compiled, interpreted = run("jit"), run("python")
+    assert (compiled[0], interpreted[0]) == ("jit", "python")
+    assert compiled[1] == interpreted[1] == compiled[5]
+    assert compiled[3] > 0
+    assert compiled[4] > 1000
+    assert compiled[2:] == interpreted[2:]
+
+
+@pytest.mark.parametrize("text", ["i64(f64[])", "i64(in f64)", "i64(in q8[])", "nothing(i64)"])
+def test_wrong_signatures(text):
+    """A signature that is not one is refused when the kernel is declared."""
+    with pytest.raises(ValueError, match="is not a type"):
+        registry.parse_signature(text)
+
+
+def test_names_are_unique():
+    """Two kernels of one name would be one symbol: the second is refused."""
+
+    def admit(x):
+        return x
+
+    with pytest.raises(ValueError, match="two kernels are named 'admit'"):
+        registry.kernel("i64(i64)")(admit)
+
+
+def test_unknown_mode(monkeypatch, capsys):
+    """An unknown mode is said once and compiled kernels are used."""
+    monkeypatch.setenv("TIDEGATE_KERNELS", "gpu")
+    assert registry.mode() == "jit"
+    assert "'gpu' is not one of jit, python" in capsys.readouterr().err
