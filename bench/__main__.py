@@ -22,7 +22,9 @@ def gather_table(rows: int, repeats: int) -> list[str]:
         f"Gather, {rows / 1e6:g} M rows over a week in 5-minute buckets: count, sum, sum of squares, min and max of "
         "every (series, bucket). Ours on one thread, the others on all of theirs; M rows/s.",
         "",
-        "| series | tidegate | " + " | ".join(gather.PEERS) + " | tidegate / best peer | memory read / tidegate |",
+        "| series | tidegate | "
+        + " | ".join(gather.PEERS)
+        + " | tidegate / best peer | memory read / tidegate |",
         "| ---: | ---: | " + " | ".join("---:" for _ in gather.PEERS) + " | ---: | ---: |",
     ]
     for n_series in (1, 1_000, 100_000):
@@ -59,7 +61,9 @@ def model_table(rows: int, repeats: int) -> list[str]:
         f"{series * buckets / seconds / 1e6:.1f} M series-buckets/s |",
     ]
     for name, taken in medians(runs, repeats).items():
-        lines.append(f"| whole job from Arrow, {rows / 1e6:g} M rows, 1,000 series, {name} | {rows / taken / 1e6:.0f} M rows/s |")
+        lines.append(
+            f"| whole job from Arrow, {rows / 1e6:g} M rows, 1,000 series, {name} | {rows / taken / 1e6:.0f} M rows/s |"
+        )
     return lines
 
 

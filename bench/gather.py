@@ -41,7 +41,11 @@ def polars(events: Events) -> Run:
     frame = pl.DataFrame({"time": events.time, "series": events.series, "value": events.value}).lazy()
     value = pl.col("value")
     query = frame.group_by((pl.col("time") // SPAN_MS).alias("bucket"), "series").agg(
-        pl.len(), value.sum().alias("sum"), (value * value).sum().alias("squares"), value.min().alias("min"), value.max().alias("max")
+        pl.len(),
+        value.sum().alias("sum"),
+        (value * value).sum().alias("squares"),
+        value.min().alias("min"),
+        value.max().alias("max"),
     )
     return lambda: len(query.collect())
 
@@ -69,7 +73,13 @@ def pyarrow(events: Events) -> Run:
         bucket = pc.divide(table["time"], SPAN_MS)
         squares = pc.multiply(table["value"], table["value"])
         whole = table.append_column("bucket", bucket).append_column("squares", squares)
-        wanted = [("value", "count"), ("value", "sum"), ("squares", "sum"), ("value", "min"), ("value", "max")]
+        wanted = [
+            ("value", "count"),
+            ("value", "sum"),
+            ("squares", "sum"),
+            ("value", "min"),
+            ("value", "max"),
+        ]
         return whole.group_by(["bucket", "series"]).aggregate(wanted).num_rows
 
     return run
@@ -79,7 +89,9 @@ def read_memory(events: Events) -> Run:
     """The limit: merely reading the three columns, on one thread."""
 
     def run() -> int:
-        return int(events.time.max() > 0) + int(events.series.max() >= 0) + int(np.isfinite(events.value.sum()))
+        return (
+            int(events.time.max() > 0) + int(events.series.max() >= 0) + int(np.isfinite(events.value.sum()))
+        )
 
     return run
 

@@ -48,7 +48,9 @@ def test_missing_time_field():
     assert event_counts(target) == [1, 1]
 
 
-@pytest.mark.parametrize("bad", ["yesterday", "", None, math.nan, -5, "1700006400000x", "2023-02-30T00:00:00Z"])
+@pytest.mark.parametrize(
+    "bad", ["yesterday", "", None, math.nan, -5, "1700006400000x", "2023-02-30T00:00:00Z"]
+)
 def test_unparsable_time(bad):
     """A record whose time cannot be parsed is counted and dropped; its neighbours are not."""
     target = job()
@@ -90,7 +92,11 @@ def test_nan_and_infinity():
     """NaN and infinity are no sample: the results are those without their values."""
     clean, dirty = job(), job()
     records = hours(100)
-    dirt = [{"time": r["time"] + k, "value": v} for r in records for k, v in enumerate((math.nan, math.inf, -math.inf), 1)]
+    dirt = [
+        {"time": r["time"] + k, "value": v}
+        for r in records
+        for k, v in enumerate((math.nan, math.inf, -math.inf), 1)
+    ]
     clean.post(records)
     counts = dirty.post(sorted([*records, *dirt], key=lambda r: r["time"]))
     assert counts.invalid_value_count == len(dirt)
@@ -118,7 +124,15 @@ def test_empty_batches():
     target.post(hours(2))
     before = target.data_counts
     schema = pa.schema([("time", pa.int64()), ("value", pa.float64())])
-    for nothing in (schema.empty_table(), pa.table({}), [], {}, b"", b"[]", pa.table({"time": [], "value": []})):
+    for nothing in (
+        schema.empty_table(),
+        pa.table({}),
+        [],
+        {},
+        b"",
+        b"[]",
+        pa.table({"time": [], "value": []}),
+    ):
         assert target.post(nothing).input_record_count == 0
     assert target.data_counts.processed_record_count == before.processed_record_count
     target.post(hours(1, START + 2 * HOUR))
@@ -135,8 +149,21 @@ def test_changing_schemas():
     whole.post(pa.table({"time": time, "value": value, "host": host}))
     as_types = [
         lambda t, v, h: pa.table({"host": pa.array(h).dictionary_encode(), "time": t, "value": v}),
-        lambda t, v, h: pa.table({"value": pa.array(v, pa.float32()), "host": [int(x) for x in h], "time": pa.array(t, pa.timestamp("ms", "UTC"))}),
-        lambda t, v, h: pa.table({"time": [str(x) for x in t], "extra": v, "value": [str(x) for x in v], "host": pa.array(h, pa.large_string())}),
+        lambda t, v, h: pa.table(
+            {
+                "value": pa.array(v, pa.float32()),
+                "host": [int(x) for x in h],
+                "time": pa.array(t, pa.timestamp("ms", "UTC")),
+            }
+        ),
+        lambda t, v, h: pa.table(
+            {
+                "time": [str(x) for x in t],
+                "extra": v,
+                "value": [str(x) for x in v],
+                "host": pa.array(h, pa.large_string()),
+            }
+        ),
         lambda t, v, h: {"time": t, "value": np.array(v, np.int16), "host": h},
         lambda t, v, h: [{"time": int(a), "value": b, "host": c} for a, b, c in zip(t, v, h, strict=True)],
     ]
@@ -153,7 +180,9 @@ def test_a_million_distinct_keys():
     """A million distinct keys are handled; those beyond the memory limit are refused and counted."""
     n = 1_000_000
     target = job("count", by_field_name="user", limit="64mb")
-    counts = target.post(pa.table({"time": np.arange(n) // 100_000 * HOUR + START, "user": [f"u{k}" for k in range(n)]}))
+    counts = target.post(
+        pa.table({"time": np.arange(n) // 100_000 * HOUR + START, "user": [f"u{k}" for k in range(n)]})
+    )
     assert counts.processed_record_count == n
     target.flush()
     assert event_counts(target) == [100_000] * 9
@@ -174,7 +203,11 @@ def test_a_far_future_record():
         target = job()
         counts = target.post([*records[:at], stray, *records[at:]])
         target.flush()
-        assert (counts.far_future_record_count, counts.invalid_date_count, counts.processed_record_count) == (1, 1, 50)
+        assert (counts.far_future_record_count, counts.invalid_date_count, counts.processed_record_count) == (
+            1,
+            1,
+            50,
+        )
         assert target.buckets()["timestamp"].equals(expected.buckets()["timestamp"])
 
 
@@ -212,8 +245,15 @@ def test_an_advance_into_the_far_future():
 
 def test_unknown_configuration_keys():
     """An unknown key is an error that names its path and what may have been meant."""
-    with pytest.raises(tidegate.ConfigError, match=r"analysis_config.bucket_spam: unknown field .*bucket_span"):
-        tidegate.Job({"analysis_config": {"bucket_spam": "5m", "detectors": [{"function": "count"}]}, "data_description": {}})
+    with pytest.raises(
+        tidegate.ConfigError, match=r"analysis_config.bucket_spam: unknown field .*bucket_span"
+    ):
+        tidegate.Job(
+            {
+                "analysis_config": {"bucket_spam": "5m", "detectors": [{"function": "count"}]},
+                "data_description": {},
+            }
+        )
 
 
 @pytest.mark.parametrize(
@@ -279,7 +319,10 @@ def test_closed_jobs_refuse():
         ({"start": 1}, "Invalid flush parameters: unexpected 'start'."),
         ({"end": 1}, "Invalid flush parameters: unexpected 'end'."),
         ({"calc_interim": True, "end": 1}, "Invalid flush parameters: 'start' has not been specified."),
-        ({"calc_interim": True, "start": "9", "end": "3"}, "Invalid time range: end time '3' is earlier than start time '9'."),
+        (
+            {"calc_interim": True, "start": "9", "end": "3"},
+            "Invalid time range: end time '3' is earlier than start time '9'.",
+        ),
         ({"advance_time": "5", "skip_time": "9"}, r"advance_time \[5\] must be later than skip_time \[9\]"),
         ({"advance_time": "soon"}, r"Query param \[advance_time\] with value \[soon\] cannot be parsed"),
         ({"skip_time": -1}, r"Query param \[skip_time\] with value \[-1\] cannot be parsed"),

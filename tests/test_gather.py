@@ -21,7 +21,12 @@ ROWS = st.lists(
     st.tuples(
         st.integers(0, 12 * SPAN),
         st.integers(-1, 70),
-        st.one_of(st.floats(-1e6, 1e6), st.just(math.nan), st.just(math.inf), st.sampled_from([1e9, 1e9 + 1, 1e9 + 2])),
+        st.one_of(
+            st.floats(-1e6, 1e6),
+            st.just(math.nan),
+            st.just(math.inf),
+            st.sampled_from([1e9, 1e9 + 1, 1e9 + 2]),
+        ),
     ),
     max_size=60,
 )
@@ -91,7 +96,9 @@ def test_ring_stream(rows, cuts, buckets):
     assert by_cell(taken, "count") == {k: float(len(v)) for k, v in expected.items()}
     assert by_cell(taken, "min") == {k: min(v) for k, v in expected.items()}
     assert by_cell(taken, "max") == {k: max(v) for k, v in expected.items()}
-    assert by_cell(taken, "sum") == pytest.approx({k: sum(v) for k, v in expected.items()}, rel=1e-12, abs=1e-6)
+    assert by_cell(taken, "sum") == pytest.approx(
+        {k: sum(v) for k, v in expected.items()}, rel=1e-12, abs=1e-6
+    )
     varp = by_cell(taken, "varp")
     for key, values in expected.items():
         if len(values) < 3:
@@ -110,7 +117,9 @@ def test_value_stream(rows, cuts, buckets):
     expected = grouped(rows)
     assert by_cell(taken, "count") == {k: float(len(v)) for k, v in expected.items()}
     assert by_cell(taken, "distinct_count") == {k: float(len(set(v))) for k, v in expected.items()}
-    assert by_cell(taken, "median") == pytest.approx({k: statistics.median(v) for k, v in expected.items()}, rel=1e-15)
+    assert by_cell(taken, "median") == pytest.approx(
+        {k: statistics.median(v) for k, v in expected.items()}, rel=1e-15
+    )
 
 
 @given(ROWS)
@@ -119,7 +128,9 @@ def test_peeking_changes_nothing(rows):
     rows = admitted(sorted(rows), 0)
     for make in (lambda: RingStream(Span(SPAN, 0), valued=True), lambda: ValueStream(Span(SPAN, 0))):
         plain, peeked = fed(make(), rows, [], 0), make()
-        time, series, value = (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.empty(0)] * 3
+        time, series, value = (
+            (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.empty(0)] * 3
+        )
         peeked.grow(71)
         peeked.begin(0)
         peeked.gather(time.astype(np.int64), series.astype(np.int32), value.astype(float), 0, len(rows), 0)
@@ -130,7 +141,11 @@ def test_peeking_changes_nothing(rows):
         assert by_cell([closed, first], "count") == by_cell(plain, "count")
 
 
-@given(st.lists(st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["a", "b", "host-00000001"])), max_size=50))
+@given(
+    st.lists(
+        st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["a", "b", "host-00000001"])), max_size=50
+    )
+)
 def test_interner(texts):
     """Equal strings have equal codes, in the order of first appearance; null is the empty string."""
     names = Interner()
@@ -152,7 +167,9 @@ def test_interner_grows():
     assert names.codes(pa.array(texts[::-1])).tolist() == codes.tolist()[::-1]
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=60), st.booleans(), st.integers(1, 40))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=60), st.booleans(), st.integers(1, 40)
+)
 def test_key_space_of_two_fields(pairs, use_null, limit):
     """Every pair has one series in the order of first appearance, up to the limit."""
     space = KeySpace("by", "partition", use_null=use_null)
@@ -170,7 +187,9 @@ def test_key_space_of_two_fields(pairs, use_null, limit):
     assert series.tolist() == wanted
     assert space.refused == wanted.count(-2)
     found = np.arange(len(expected))
-    assert list(zip(space.by_codes(found).tolist(), space.partition_codes(found).tolist(), strict=True)) == list(expected)
+    assert list(
+        zip(space.by_codes(found).tolist(), space.partition_codes(found).tolist(), strict=True)
+    ) == list(expected)
 
 
 def test_numbers_of_every_type():
@@ -179,7 +198,10 @@ def test_numbers_of_every_type():
         values, invalid = to_float(pa.array([1, None, 3]).cast(kind))
         assert np.array_equal(values, [1.0, np.nan, 3.0], equal_nan=True)
         assert invalid == 0
-    for column in (pa.array(["1e3", " 2", "x", None]), pa.array(["1e3", "2", "nan", None]).dictionary_encode()):
+    for column in (
+        pa.array(["1e3", " 2", "x", None]),
+        pa.array(["1e3", "2", "nan", None]).dictionary_encode(),
+    ):
         values, invalid = to_float(column)
         assert values.tolist()[:2] == [1000.0, 2.0]
         assert invalid == 1

@@ -58,7 +58,11 @@ def run(mode: str) -> list:
     """What a job over several functions and keys comes to, with kernels run in one way."""
     environment = {**os.environ, "TIDEGATE_KERNELS": mode}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -27,28 +27,38 @@ FEATURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """Cells of closed (or, for interim results, open) buckets.
+class ClosedCells:
+    """Cells as a stream gives them; row r is the cell of series ``series_c[r]`` in bucket ``bucket_c[r]``.
 
-    ``order[first_s[s]:first_s[s + 1]]`` are the rows of series s in time order; row r is the
-    cell of series ``series_c[r]`` in bucket ``bucket_c[r]`` (number of the bucket: its start
-    divided by the span) with the statistics ``record_c[r * width:(r + 1) * width]``.
+    `bucket_c` has the numbers of the buckets: their start divided by the span. The statistics
+    of row r are ``record_c[r * width:(r + 1) * width]``. Rows of a series are in time order.
     """
 
     bucket_c: I64
     series_c: I32
     record_c: F64
     width: int
+
+    def __len__(self) -> int:
+        return len(self.bucket_c)
+
+    def by_series(self, n_series: int) -> Cells:
+        """The cells of every series together, for the model."""
+        order = np.empty(len(self), np.int64)
+        first_s = np.empty(n_series + 1, np.int64)
+        kernels.sort_by_series(self.bucket_c, self.series_c, n_series, first_s, order)
+        return Cells(self.bucket_c, self.record_c, self.width, order, first_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells sorted by series: rows ``order[first_s[s]:first_s[s + 1]]`` are those of series s."""
+
+    bucket_c: I64
+    record_c: F64
+    width: int
     order: I64
     first_s: I64
-
-    @classmethod
-    def of(cls, bucket_c: I64, series_c: I32, record_c: F64, width: int, n_series: int) -> Cells:
-        """Sorts cells that come bucket by bucket, or series by series, into a `Cells`."""
-        order = np.empty(len(bucket_c), np.int64)
-        first_s = np.empty(n_series + 1, np.int64)
-        kernels.sort_by_series(bucket_c, series_c, n_series, first_s, order)
-        return cls(bucket_c, series_c, record_c, width, order, first_s)
 
     def __len__(self) -> int:
         return len(self.bucket_c)

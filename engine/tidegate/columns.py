@@ -44,13 +44,13 @@ def to_float(column: pa.Array) -> tuple[F64, int]:
 def _parsed(column: pa.Array) -> F64:
     """Text as numbers, value by value only where the whole column does not parse."""
     try:
-        return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        parsed: F64 = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         encoded = pc.dictionary_encode(column)
         distinct = np.array([_number(text) for text in encoded.dictionary.to_pylist()] + [math.nan])
         indices = encoded.indices.cast(pa.int64()).fill_null(len(distinct) - 1)
-        parsed: F64 = distinct[indices.to_numpy(zero_copy_only=False)]
-        return parsed
+        parsed = distinct[indices.to_numpy(zero_copy_only=False)]
+    return parsed
 
 
 def _number(text: str) -> float:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from .cells import F64, I64
 from .config import Detector
 from .keys import Interner, KeySpace
-from .model import SIGNIFICANT, Scored
+from .model import RESULT_COLUMNS, SIGNIFICANT, Scored
 from .results import BUCKETS, RECORDS
 
 MAX_RECORDS_PER_BUCKET = 100
@@ -49,8 +49,7 @@ def merged_features(parts: list[Scored]) -> Scored:
     """
     if len(parts) == 1:
         return parts[0]
-    names = [name for name in Scored.__slots__ if name.endswith("_r")]
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in RESULT_COLUMNS}
     order = np.lexsort((columns["log_p_r"], columns["series_r"], columns["bucket_r"]))
     bucket, series = columns["bucket_r"][order], columns["series_r"][order]
     first = np.ones(len(order), bool)
@@ -85,26 +84,36 @@ class Ranked:
         """One column of all results."""
         if not self.findings:
             return np.empty(0, np.int64 if name in ("bucket_r", "series_r") else np.float64)
-        joined: npt.NDArray[Any] = np.concatenate([getattr(f.scored, name) for f in self.findings])[self._order]
+        joined: npt.NDArray[Any] = np.concatenate([getattr(f.scored, name) for f in self.findings])[
+            self._order
+        ]
         return joined
 
     def least_probable(self) -> npt.NDArray[np.bool_]:
         """Which results are among the `MAX_RECORDS_PER_BUCKET` least probable of their bucket."""
         bucket = self.column("bucket_r")
-        worst: npt.NDArray[np.bool_] = np.arange(len(bucket)) - np.searchsorted(bucket, bucket) < MAX_RECORDS_PER_BUCKET
+        worst: npt.NDArray[np.bool_] = (
+            np.arange(len(bucket)) - np.searchsorted(bucket, bucket) < MAX_RECORDS_PER_BUCKET
+        )
         return worst
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Ranked:
         """Some of the results."""
         part = Ranked([])
-        part.findings, part._order, part.finding_r = self.findings, self._order[chosen], self.finding_r[chosen]
+        part.findings, part._order, part.finding_r = (
+            self.findings,
+            self._order[chosen],
+            self.finding_r[chosen],
+        )
         return part
 
 
 def multi_bucket_impact(single: F64, multi: F64) -> F64:
     """From -5 (one bucket alone) to 5 (the last buckets together), of two log-probabilities."""
     ratio = np.minimum(single, multi) / np.minimum(np.maximum(single, multi), -0.001)
-    impact: F64 = np.round(np.clip(5.0 * ratio / math.log(1000.0) * (single - multi), -5.0, 5.0), 2)
+    impact: F64 = np.asarray(
+        np.round(np.clip(5.0 * ratio / math.log(1000.0) * (single - multi), -5.0, 5.0), 2)
+    )
     return impact + 0.0  # no negative zero
 
 
@@ -155,7 +164,9 @@ def record_batch(ranked: Ranked, score: F64, names: dict[str, Interner], frame: 
         "record_score": pa.array(score),
         "initial_record_score": pa.array(score),
         "function": per_detector("function", pa.string()),
-        "function_description": pa.array([f.detector.spec.family for f in findings]).take(pa.array(finding_r)),
+        "function_description": pa.array([f.detector.spec.family for f in findings]).take(
+            pa.array(finding_r)
+        ),
         "field_name": per_detector("field_name", pa.string()),
         "by_field_name": per_detector("by_field_name", pa.string()),
         "by_field_value": key_values("by"),
@@ -176,7 +187,8 @@ def record_batch(ranked: Ranked, score: F64, names: dict[str, Interner], frame: 
         ),
     }
     return pa.record_batch(
-        [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in RECORDS], schema=RECORDS
+        [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in RECORDS],
+        schema=RECORDS,
     )
 
 
@@ -185,7 +197,9 @@ def _single_lists(values: F64) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), pa.array(values))
 
 
-def bucket_batch(events_b: I64, log_p_b: F64, score_b: F64, frame: Frame, elapsed_ms: float) -> pa.RecordBatch:
+def bucket_batch(
+    events_b: I64, log_p_b: F64, score_b: F64, frame: Frame, elapsed_ms: float
+) -> pa.RecordBatch:
     """The buckets of a pass; `log_p_b` is the log-probability of the bucket as a whole."""
     n = len(events_b)
     unusual = score_b > 0.0

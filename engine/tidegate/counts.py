@@ -49,9 +49,13 @@ class DataCounts:
 
     def plus(self, upload: DataCounts) -> DataCounts:
         """Running totals after an upload."""
-        counts = {f.name: getattr(self, f.name) + getattr(upload, f.name) for f in fields(self) if _adds_up(f.name)}
+        counts = {
+            f.name: getattr(self, f.name) + getattr(upload, f.name) for f in fields(self) if _adds_up(f.name)
+        }
         latest = {
-            f.name: value for f in fields(self) if f.name in _LATEST and (value := getattr(upload, f.name)) is not None
+            f.name: value
+            for f in fields(self)
+            if f.name in _LATEST and (value := getattr(upload, f.name)) is not None
         }
         earliest = self.earliest_record_timestamp
         if earliest is None:

@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
-from tidegate.errors import DataError
-from tidegate.ndjson import Tally
+
+from .errors import DataError
+from .ndjson import Tally
 
 BLOCK_BYTES = 8 << 20
 LONGEST_ROW = 64 << 20
+STRAY_QUOTE_BYTES = 1 << 20
 DELIMITERS = ",\t;|"
 KEY_TYPE = pa.dictionary(pa.int32(), pa.string())
 
@@ -65,14 +67,17 @@ def _header_end(data: bytes, final: bool) -> int:
 
 
 def _last_row_end(data: bytes) -> int:
-    """Where the last complete row ends: after a newline outside of quotes, if there is one."""
+    """Where the last complete row ends: after a newline outside of quotes.
+
+    If there is none in STRAY_QUOTE_BYTES, a quote was not closed, and any newline ends a row.
+    """
     last = end = data.rfind(b"\n") + 1
     odd = data.count(b'"', 0, end) % 2
     while end and odd:
         before = data.rfind(b"\n", 0, end - 1) + 1
         odd = (odd + data.count(b'"', before, end)) % 2
         end = before
-    return end or last
+    return end or (last if len(data) > STRAY_QUOTE_BYTES else 0)
 
 
 def _layout(header: bytes) -> tuple[list[str], str]:

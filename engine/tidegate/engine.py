@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tidegate_kernels import gather as kernels
 
-from .cells import I64, Cells
+from .cells import I64, ClosedCells
 from .combine import Finding, Frame, Ranked, bucket_batch, merged_features, record_batch
 from .config import Detector, JobConfig
 from .history import History
@@ -61,10 +61,15 @@ class _Lane:
         rings = sum(isinstance(stream, RingStream) for stream in self.streams.values())
         return models * STATE_BYTES + rings * self._span.rows * 8 * kernels.RECORD_SIZE + _TABLE_BYTES
 
-    def findings(self, cells: dict[_Source, Cells], run: Run, pool: Pool) -> list[Finding]:
+    def findings(self, cells: dict[_Source, ClosedCells], run: Run, pool: Pool) -> list[Finding]:
         """Scores, and trains, every detector with its cells."""
+        by_series = {source: closed.by_series(len(self.space)) for source, closed in cells.items()}
         return [
-            Finding(detector, self.space, merged_features([m.run(cells[source], run, pool) for source, m in features]))
+            Finding(
+                detector,
+                self.space,
+                merged_features([m.run(by_series[source], run, pool) for source, m in features]),
+            )
             for detector, features in self.models
         ]
 
@@ -85,6 +90,12 @@ class _Threads:
             self._executor = ThreadPoolExecutor(self.size, "tidegate")
         return self._executor.map(work, pieces)
 
+    def rest(self) -> None:
+        """Ends the threads; they start again when there is work."""
+        if self._executor is not None:
+            self._executor.shutdown()
+            self._executor = None
+
 
 class Engine:
     """One job's buffer, open buckets, models, history and results."""
@@ -98,6 +109,7 @@ class Engine:
         self._names = names
         self._buffer: list[Rows] = []
         self._buffered = 0
+        self._owned = 0  # leading pieces of the buffer that share no memory with anybody
         self._pool = _Threads(threads)
         self._span = Span(span_ms, self.timeline.latency_ms)
         self._max_gap = jump_limit_ms(span_ms) + span_ms + self.timeline.latency_ms
@@ -141,11 +153,20 @@ class Engine:
 
     def own_buffer(self) -> None:
         """Copies what the buffer shares with the caller, who may change it after the call."""
-        self._buffer = [rows.owned() for rows in self._buffer]
+        shared = self._buffer[self._owned :]
+        self._buffer[self._owned :] = [rows.owned() for rows in shared]
+        self._owned = len(self._buffer)
+
+    def _empty_buffer(self) -> None:
+        self._buffer, self._buffered, self._owned = [], 0, 0
+
+    def rest(self) -> None:
+        """Ends the threads; they start again when there is work for them."""
+        self._pool.rest()
 
     def forget(self) -> None:
         """Drops everything gathered and buffered: it was one stray record, or a few."""
-        self._buffer, self._buffered = [], 0
+        self._empty_buffer()
         for stream in self._streams():
             stream.clear()
         self.timeline.forget()
@@ -155,7 +176,7 @@ class Engine:
         if not self._buffer:
             return
         rows = self._buffer[0] if len(self._buffer) == 1 else Rows.joined(self._buffer)
-        self._buffer, self._buffered = [], 0
+        self._empty_buffer()
         if self.timeline.finalized_end is None:
             self.timeline.begin(int(rows.time[0]))
             self._begin_streams()
@@ -213,10 +234,10 @@ class Engine:
             return
         first, last = span[0] // self._span.span, span[1] // self._span.span
         cells = {
-            key: {source: stream.peek(len(lane.space), span[0]) for source, stream in lane.streams.items()}
+            key: {source: stream.peek(span[0]) for source, stream in lane.streams.items()}
             for key, lane in self._lanes.items()
         }
-        events = _per_bucket(self._events.peek(1, span[0]), first, last)
+        events = _per_bucket(self._events.peek(span[0]), first, last)
         run = Run(
             Calendar.of(first, last, self._span.span),
             self.timeline.skipped_buckets,
@@ -236,7 +257,11 @@ class Engine:
     def _see_earliest(self, time: I64) -> None:
         """Keeps the first whole bucket right while the first bucket is open."""
         line = self.timeline
-        if line.first_whole is not None and line.finalized_end is not None and line.first_whole > line.finalized_end:
+        if (
+            line.first_whole is not None
+            and line.finalized_end is not None
+            and line.first_whole > line.finalized_end
+        ):
             line.saw(int(time.min()))
 
     def _pass_over(self, time_ms: int) -> None:
@@ -255,12 +280,14 @@ class Engine:
                 stream.grow(len(lane.space))
                 stream.gather(rows.time, series, rows.values(source), 0, len(rows), first_whole)
 
-    def _take_cells(self) -> tuple[dict[tuple[str | None, str | None, bool], dict[_Source, Cells]], Cells]:
+    def _take_cells(
+        self,
+    ) -> tuple[dict[tuple[str | None, str | None, bool], dict[_Source, ClosedCells]], ClosedCells]:
         cells = {
-            key: {source: stream.take(len(lane.space)) for source, stream in lane.streams.items()}
+            key: {source: stream.take() for source, stream in lane.streams.items()}
             for key, lane in self._lanes.items()
         }
-        return cells, self._events.take(1)
+        return cells, self._events.take()
 
     def _close(self, end: int) -> None:
         """Closes every bucket that ends by `end`, and makes results of them."""
@@ -280,13 +307,15 @@ class Engine:
 
     def _score(
         self,
-        cells: dict[tuple[str | None, str | None, bool], dict[_Source, Cells]],
+        cells: dict[tuple[str | None, str | None, bool], dict[_Source, ClosedCells]],
         events: I64,
         run: Run,
     ) -> None:
         """Makes buckets and records of the cells of a pass."""
         began = clock.perf_counter()
-        findings = [f for key, lane in self._lanes.items() for f in lane.findings(cells[key], run, self._pool)]
+        findings = [
+            f for key, lane in self._lanes.items() for f in lane.findings(cells[key], run, self._pool)
+        ]
         ranked = Ranked(findings)
         min_log_p = np.minimum.reduce([finding.scored.min_log_p_b for finding in findings])
         scored = np.add.reduce([finding.scored.scored_b for finding in findings])
@@ -299,7 +328,7 @@ class Engine:
         self.results.add(buckets, records, interim=not run.learn)
 
 
-def _per_bucket(cells: Cells, first: int, last: int) -> I64:
+def _per_bucket(cells: ClosedCells, first: int, last: int) -> I64:
     """Event counts of the buckets from `first` to before `last`."""
     events = np.zeros(last - first, np.int64)
     inside = (cells.bucket_c >= first) & (cells.bucket_c < last)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tidegate.errors import DataError
-from tidegate.ndjson import MALFORMED
+
+from .errors import DataError
+from .ndjson import MALFORMED
 
 _INDEX = re.compile(r"__index_level_\d+__")
 
@@ -49,7 +50,8 @@ def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) ->
     """
     flat: list[tuple[str, pa.Array]] = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if not _INDEX.fullmatch(name):
+        unwanted = columns is not None and not any(c == name or c.startswith(f"{name}.") for c in columns)
+        if not unwanted and not _INDEX.fullmatch(name):
             flat += _flat_column(name, column)
     if columns is not None:
         flat = [pair for pair in flat if pair[0] in columns]
@@ -59,9 +61,13 @@ def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) ->
         raise DataError(f"two columns are named {twice!r}; names must differ")
     if not names:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * batch.num_rows, pa.struct([])))
-    if names == batch.schema.names and all(a is b for (_, a), b in zip(flat, batch.columns, strict=True)):
+    if names == batch.schema.names and not any(map(_is_folded, batch.schema.types)):
         return batch
     return pa.RecordBatch.from_arrays([column for _, column in flat], names)
+
+
+def _is_folded(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.BaseExtensionType) or bool(pa.types.is_nested(kind))
 
 
 def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
@@ -77,7 +83,7 @@ def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
     if types.is_list(kind) or types.is_large_list(kind):
         if types.is_nested(kind.value_type):
             return []
-        if types.is_null(kind.value_type):  # pyarrow's JSON reader makes these with wrong lengths
+        if types.is_null(kind.value_type):
             return [(name, pa.nulls(len(column)))]
         return [(name, _joined(column))]
     return [] if types.is_nested(kind) else [(name, column)]
@@ -85,15 +91,15 @@ def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
 
 def _joined(lists: Any) -> pa.Array:
     """The elements of each list as one text with commas; null for none, nulls inside left out."""
-    elements, parents = lists.flatten(), pc.list_parent_indices(lists)
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    elements = lists.values.slice(offsets[0], offsets[-1] - offsets[0])
     if pa.types.is_dictionary(elements.type):
         elements = elements.cast(elements.type.value_type)
     kept = elements.is_valid().to_numpy(zero_copy_only=False)
     texts = elements.filter(pa.array(kept)).cast(pa.large_string())
-    owners = parents.to_numpy(zero_copy_only=False)[kept]
-    offsets = np.searchsorted(owners, np.arange(len(lists) + 1))
+    offsets = np.concatenate([[0], np.cumsum(kept)])[offsets - offsets[0]].astype(np.int64)
     joined = pc.binary_join(
-        pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), texts), pa.scalar(",", pa.large_string())
+        pa.LargeListArray.from_arrays(pa.array(offsets), texts), pa.scalar(",", pa.large_string())
     )
-    empty = pa.array(offsets[1:] == offsets[:-1])
-    return pc.if_else(empty, pa.scalar(None, pa.large_string()), joined)
+    missing = pc.or_(lists.is_null(), pa.array(offsets[1:] == offsets[:-1]))
+    return pc.if_else(missing, pa.scalar(None, pa.large_string()), joined)

@@ -15,6 +15,7 @@ from .cells import F64, I32, I64
 from .columns import to_float
 from .config import JobConfig
 from .counts import DataCounts
+from .errors import DataError
 from .keys import Interner
 from .timefield import to_epoch_ms
 from .timeline import jump_limit_ms
@@ -68,7 +69,10 @@ class Rows:
         """Several batches as one."""
 
         def join(kind: str) -> dict[str, Any]:
-            return {name: np.concatenate([getattr(p, kind)[name] for p in pieces]) for name in getattr(pieces[0], kind)}
+            return {
+                name: np.concatenate([getattr(p, kind)[name] for p in pieces])
+                for name in getattr(pieces[0], kind)
+            }
 
         return cls(np.concatenate([p.time for p in pieces]), join("codes"), join("numbers"), join("distinct"))
 
@@ -81,6 +85,8 @@ class Fields:
     numbers: tuple[str, ...]
     distinct: tuple[str, ...]
     analysed: tuple[str, ...]
+    texts: tuple[str, ...]
+    """Fields that readers must leave as the text they are; a pattern for the time needs it too."""
 
     @classmethod
     def of(cls, config: JobConfig) -> Fields:
@@ -89,16 +95,25 @@ class Fields:
         keys = dict.fromkeys(
             name for d in detectors for name in (d.by_field_name, d.partition_field_name) if name is not None
         )
-        numbers, distinct = {}, {}
+        numbers: dict[str, None] = {}
+        distinct: dict[str, None] = {}
         for detector in detectors:
             if detector.field_name is not None:
                 into = distinct if detector.spec.family == "distinct_count" else numbers
                 into[detector.field_name] = None
-        return cls(tuple(keys), tuple(numbers), tuple(distinct), config.analysis_config.analysed_fields())
+        time = config.data_description
+        by_pattern = time.time_format not in ("epoch", "epoch_ms")
+        return cls(
+            tuple(keys),
+            tuple(numbers),
+            tuple(distinct),
+            config.analysis_config.analysed_fields(),
+            tuple(dict.fromkeys((*keys, *distinct, *([time.time_field] if by_pattern else [])))),
+        )
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """The fields whose exact text matters."""
+    def coded(self) -> tuple[str, ...]:
+        """The fields that are taken as codes of their text."""
         return tuple(dict.fromkeys((*self.keys, *self.distinct)))
 
 
@@ -108,7 +123,7 @@ class Intake:
     def __init__(self, config: JobConfig) -> None:
         analysis = config.analysis_config
         self.fields = Fields.of(config)
-        self.names = {field: Interner() for field in self.fields.texts}
+        self.names = {field: Interner() for field in self.fields.coded}
         self._job_id = config.job_id
         self._time_field = config.data_description.time_field
         self._time_format = config.data_description.time_format
@@ -139,8 +154,15 @@ class Intake:
     def take(self, batch: pa.RecordBatch) -> tuple[Rows, DataCounts, bool]:
         """The admitted rows of a batch, its counts, and whether all before it was a stray record.
 
-        Nothing but the tables of strings has changed when a column turns out to be unreadable.
+        Raises DataError when a column cannot be read; nothing but the tables of strings has then
+        changed.
         """
+        try:
+            return self._take(batch)
+        except pa.ArrowException as error:
+            raise DataError(f"a batch of {len(batch)} records cannot be read: {error}") from error
+
+    def _take(self, batch: pa.RecordBatch) -> tuple[Rows, DataCounts, bool]:
         time = self._times(batch)
         columns = {name: batch.column(name) for name in self.fields.analysed if name in batch.schema.names}
         clock = self._clock.copy()
@@ -190,7 +212,9 @@ class Intake:
             empty_bucket_count=grew(kernels.EMPTY),
             sparse_bucket_count=grew(kernels.SPARSE),
             earliest_record_timestamp=int(now[kernels.EARLIEST]) if first else None,
-            latest_record_timestamp=int(now[kernels.NEWEST]) if now[kernels.NEWEST] != kernels.INVALID else None,
+            latest_record_timestamp=int(now[kernels.NEWEST])
+            if now[kernels.NEWEST] != kernels.INVALID
+            else None,
             latest_empty_bucket_timestamp=changed(kernels.LATEST_EMPTY),
             latest_sparse_bucket_timestamp=changed(kernels.LATEST_SPARSE),
         )
@@ -222,7 +246,7 @@ class Intake:
     def _encode(self, time: I64, columns: Mapping[str, pa.Array]) -> tuple[Rows, int]:
         n, invalid = len(time), 0
         codes, numbers, distinct = {}, {}, {}
-        for field in self.fields.texts:
+        for field in self.fields.coded:
             coded = self.names[field].codes(columns[field]) if field in columns else np.zeros(n, np.int32)
             if field in self.fields.keys:
                 codes[field] = coded

@@ -15,7 +15,7 @@ import pyarrow as pa
 from .config import JobConfig
 from .counts import DataCounts
 from .engine import Engine
-from .errors import DataError, RequestError, StateError, TidegateError
+from .errors import RequestError, StateError, TidegateError
 from .intake import Intake
 from .readers import to_batches
 from .requesttime import parse_request_time
@@ -61,7 +61,10 @@ class Job:
     """
 
     def __init__(
-        self, config: JobConfig | Mapping[str, Any] | str | bytes | os.PathLike[str], *, threads: int | None = None
+        self,
+        config: JobConfig | Mapping[str, Any] | str | bytes | os.PathLike[str],
+        *,
+        threads: int | None = None,
     ) -> None:
         self.config = config if isinstance(config, JobConfig) else JobConfig.parse(config)
         self.config.require_supported()
@@ -111,8 +114,8 @@ class Job:
             before = self._intake.snapshot()
             refused = self._engine.refused
             upload = DataCounts(job_id=self.job_id)
+            batches = to_batches(data, keys=self._intake.fields.texts)
             try:
-                batches = to_batches(data, keys=self._intake.fields.texts)
                 for batch in batches:
                     upload = upload.plus(self._take(batch))
             finally:
@@ -121,6 +124,8 @@ class Job:
                 upload = upload.plus(self._intake.finish(before))
                 upload = replace(
                     upload,
+                    input_bytes=batches.input_bytes,
+                    malformed_record_count=batches.malformed,
                     last_data_time=int(clock.time() * 1000),
                     refused_series_record_count=self._engine.refused - refused,
                 )
@@ -162,7 +167,9 @@ class Job:
             advance = None if advance_time is None else parse_request_time(advance_time, "advance_time")
             skip = None if skip_time is None else parse_request_time(skip_time, "skip_time")
             if advance is not None and skip is not None and advance <= skip:
-                raise RequestError(f"advance_time [{advance_time}] must be later than skip_time [{skip_time}]")
+                raise RequestError(
+                    f"advance_time [{advance_time}] must be later than skip_time [{skip_time}]"
+                )
             self._require_open("flush")
             with self._failing():
                 self._engine.drain()
@@ -203,6 +210,7 @@ class Job:
             if self._state == "opened":
                 with self._failing():
                     self._engine.drain()
+                    self._engine.rest()
                 self._state = "closed"
 
     def open(self) -> None:
@@ -227,7 +235,9 @@ class Job:
 
     def _require(self, is_right: bool, verb: str) -> None:
         if self._state == "failed":
-            raise StateError(f"Cannot {verb} because job [{self.job_id}] failed; its results can still be read")
+            raise StateError(
+                f"Cannot {verb} because job [{self.job_id}] failed; its results can still be read"
+            )
         if not is_right:
             raise StateError(f"Cannot perform requested action because job [{self.job_id}] is not open")
 
@@ -268,4 +278,4 @@ def _interim_range(calc_interim: bool, start: Any, end: Any) -> tuple[int | None
     return first, last
 
 
-__all__ = ["DataError", "FlushAcknowledgement", "Job"]
+__all__ = ["FlushAcknowledgement", "Job"]

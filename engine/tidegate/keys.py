@@ -6,6 +6,7 @@ A missing value and the empty string are the same: code 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -57,7 +58,8 @@ class Interner:
                 indices = indices.cast(pa.int64()).fill_null(len(code_of) - 1)
             elif len(code_of) == 0:
                 return np.zeros(len(column), np.int32)
-            return code_of[indices.to_numpy(zero_copy_only=False)]
+            rows: I32 = code_of[indices.to_numpy(zero_copy_only=False)]
+            return rows
         if not _is_text(column.type):
             return self.codes(column.dictionary_encode())
         return self._intern(_as_text(column))
@@ -67,12 +69,23 @@ class Interner:
         codes = np.empty(rows, np.int32)
         null = text.is_null().to_numpy(zero_copy_only=False).view(np.uint8)
         _, offset_buffer, data_buffer = text.buffers()
-        offsets = np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + rows + 1] if rows else _NONE
+        offsets = (
+            np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + rows + 1] if rows else _NONE
+        )
         data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else _NO_BYTES
         at = 0
         while at < rows:
             at = kernels.intern_strings(
-                offsets, data, null, at, self._count, self._slots, self._hashes, self._ends, self._arena, codes
+                offsets,
+                data,
+                null,
+                at,
+                self._count,
+                self._slots,
+                self._hashes,
+                self._ends,
+                self._arena,
+                codes,
             )
             self._count = int(self._slots[-1])
             if at < rows:
@@ -125,7 +138,7 @@ class KeySpace:
         arrays = (self._series_of, self._slots, self._hashes, self._by, self._partition)
         return sum(array.nbytes for array in arrays)
 
-    def series(self, codes: dict[str, I32], limit: int) -> I32:
+    def series(self, codes: Mapping[str, I32], limit: int) -> I32:
         """The series of every row, -1 for none; empty when there is but one series.
 
         `codes` has the codes of the key fields; no more than `limit` series come to be.
@@ -174,18 +187,23 @@ class KeySpace:
             self._count = int(self._slots[-1])
             if at < len(by):
                 if self._count >= len(self._by):
-                    self._by, self._partition = _longer(self._by, 2 * self._count), _longer(self._partition, 2 * self._count)
+                    self._by, self._partition = (
+                        _longer(self._by, 2 * self._count),
+                        _longer(self._partition, 2 * self._count),
+                    )
                     self._hashes = _longer(self._hashes, 2 * self._count)
                 self._slots = _rehashed(self._slots, self._hashes, self._count)
         return series
 
     def by_codes(self, series: npt.NDArray[np.integer]) -> I32:
         """The codes of the by values of some series."""
-        return self._by[series]
+        codes: I32 = self._by[series]
+        return codes
 
     def partition_codes(self, series: npt.NDArray[np.integer]) -> I32:
         """The codes of the partition values of some series."""
-        return self._partition[series]
+        codes: I32 = self._partition[series]
+        return codes
 
 
 _NONE: I64 = np.zeros(1, np.int64)
@@ -210,7 +228,7 @@ def _rehashed(slots: I64, hashes: npt.NDArray[np.uint64], count: int) -> I64:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return (
+    return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_string_view(kind)

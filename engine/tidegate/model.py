@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from tidegate_kernels import model as kernels
 
 from .cells import F64, I64, Cells
@@ -91,6 +90,9 @@ class Scored:
         return len(self.bucket_r)
 
 
+RESULT_COLUMNS = tuple(name for name in Scored.__slots__ if name.endswith("_r"))
+
+
 class FeatureModel:
     """The models of one feature of one detector, for all series."""
 
@@ -135,7 +137,11 @@ class FeatureModel:
         def piece(k: int) -> Scored:
             part = slice(bounds[k], bounds[k + 1])
             return self._run_piece(
-                series[part], first[bounds[k] : bounds[k + 1] + 1], (bucket_c, value_c, count_c), run, completeness
+                series[part],
+                first[bounds[k] : bounds[k + 1] + 1],
+                (bucket_c, value_c, count_c),
+                run,
+                completeness,
             )
 
         pieces = max(1, min(pool.size, len(series), load // _PIECE))
@@ -174,8 +180,10 @@ class FeatureModel:
             )
             parts.append([column[:made] for column in (*whole, *real[:7], real[8])])
             size = min(4 * size, 1 << 20)
-        columns_r = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return Scored(*columns_r, min_log_p_b=min_log_p, scored_b=scored)
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return Scored(
+            **dict(zip(RESULT_COLUMNS, columns, strict=True)), min_log_p_b=min_log_p, scored_b=scored
+        )
 
 
 def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
@@ -191,16 +199,8 @@ def _joined(parts: list[Scored]) -> Scored:
     """Pieces of one run as one: results in the order of series, the smallest of the smallest."""
     if len(parts) == 1:
         return parts[0]
-    names = [name for name in Scored.__slots__ if name.endswith("_r")]
     return Scored(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in names),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in RESULT_COLUMNS},
         min_log_p_b=np.minimum.reduce([part.min_log_p_b for part in parts]),
         scored_b=np.add.reduce([part.scored_b for part in parts]),
     )
-
-
-def nothing_scored(buckets: int) -> Scored:
-    """The outcome of a pass in which no model had anything to score."""
-    whole, real = np.empty(0, np.int64), np.empty(0)
-    columns: list[npt.NDArray[np.int64] | F64] = [whole, whole, *([real] * 8)]
-    return Scored(*columns, min_log_p_b=np.zeros(buckets), scored_b=np.zeros(buckets, np.int64))  # type: ignore[arg-type]

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json as pj
-from tidegate.errors import DataError
+
+from .errors import DataError
 
 BLOCK_BYTES = 8 << 20
 LONGEST_RECORD = 64 << 20
@@ -106,7 +107,7 @@ def read_fast(
         if block[consumed:].strip(b" \t\r\n,]"):
             return None, 0
         consumed = len(block)
-    if not lines.strip() or crashes_arrow(lines):
+    if not lines or lines.isspace() or crashes_arrow(lines):
         return None, 0
     try:
         if not lines.isascii():
@@ -116,6 +117,7 @@ def read_fast(
             pj.ReadOptions(block_size=max(1 << 20, len(lines) // 4)),
             pj.ParseOptions(explicit_schema=_key_schema(keys, lines)),
         )
+        table.validate()  # lists that start with null come out too short (pyarrow up to 26.0)
     except (pa.ArrowException, UnicodeDecodeError):
         return None, 0
     leaves = list(_leaves(table.schema))
@@ -127,15 +129,22 @@ def read_fast(
 def crashes_arrow(lines: bytes) -> bool:
     """Whether pyarrow may crash on a text (seen up to 26.0): a record ``null``, or ten thousand levels.
 
-    An object after a brace and a newline is always a new record, which bounds the levels of
-    most texts by the length of their records; only others pay for the exact depth.
+    An object after a brace and a newline is always a new record. So the brackets that open, or
+    the length of a record, bound the levels of most texts; only others pay for the exact depth.
     """
     if b"null" in lines and _NULL_RECORD.search(lines):
         return True
-    pieces = lines.split(b"}\r\n{" if b"}\r\n{" in lines else b"}\n{")
-    if not any(len(p) > DEEPEST and p.count(b"{") + p.count(b"[") > DEEPEST for p in pieces):
+    new_record = b"}\r\n{" if b"}\r\n{" in lines else b"}\n{"
+    data = np.frombuffer(lines, np.uint8)
+    opens = np.count_nonzero(data == ord("{")) + np.count_nonzero(data == ord("["))
+    if opens <= DEEPEST or opens - lines.count(new_record) <= DEEPEST:
         return False
-    return int(_depths(np.frombuffer(lines, np.uint8))[0].max()) > DEEPEST
+    pieces = lines.split(new_record)
+    if max(map(len, pieces)) <= DEEPEST or not any(
+        piece.count(b"{") + piece.count(b"[") > DEEPEST for piece in pieces if len(piece) > DEEPEST
+    ):
+        return False
+    return int(_depths(data)[0].max()) > DEEPEST
 
 
 def _key_schema(keys: Collection[str], lines: bytes) -> pa.Schema:
@@ -325,7 +334,7 @@ def column_of(values: Sequence[Any], as_text: bool = False) -> pa.Array:
         kinds = {type(value) for value in values} - {type(None)}
         if kinds == {NumberText}:
             return _numbers(values)
-        if NumberText not in kinds:
+        if NumberText not in kinds and not (bool in kinds and len(kinds) > 1):  # true is not 1
             try:
                 return pa.array(values)
             except (pa.ArrowException, OverflowError, TypeError, ValueError):

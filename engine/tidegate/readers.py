@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tidegate.csvtext import read_csv
-from tidegate.errors import DataError
-from tidegate.flatbatch import clear_errors, flat_batches
-from tidegate.ndjson import Tally, column_of, flat_record, read_json, rows_to_batch
+
+from .csvtext import read_csv
+from .errors import DataError
+from .flatbatch import clear_errors, flat_batches
+from .ndjson import Tally, column_of, flat_record, read_json, rows_to_batch
 
 BATCH_ROWS = 1 << 17
 ACCEPTED = (

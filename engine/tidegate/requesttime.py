@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any
 
-from tidegate.errors import TimeError
+from .errors import TimeError
 
 _DIGITS = re.compile(r"-?[0-9]+")
 _LONGEST_SECONDS = 10

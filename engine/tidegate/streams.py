@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tidegate_kernels import gather as kernels
 from tidegate_kernels import values as value_kernels
 
-from .cells import F64, I32, I64, Cells
+from .cells import F64, I32, I64, ClosedCells
 
 NO_SERIES: I32 = np.empty(0, np.int32)
 NO_VALUES: F64 = np.empty(0, np.float64)
@@ -36,9 +36,6 @@ class Span:
 class Stream(Protocol):
     """What gathers rows into cells."""
 
-    late: int
-    """Rows older than the last finalised bucket, left out so far."""
-
     def grow(self, n_series: int) -> None:
         """Makes room for so many series."""
 
@@ -51,10 +48,10 @@ class Stream(Protocol):
     def close(self, end: int, first_whole: int) -> None:
         """Closes every bucket that ends by `end`; what begins before `first_whole` is dropped."""
 
-    def take(self, n_series: int) -> Cells:
-        """The cells of the buckets closed since the last call."""
+    def take(self) -> ClosedCells:
+        """The cells of the buckets closed since the last call; valid until the next row comes."""
 
-    def peek(self, n_series: int, first_whole: int) -> Cells:
+    def peek(self, first_whole: int) -> ClosedCells:
         """The cells of the open buckets, which stay open."""
 
     def clear(self) -> None:
@@ -71,23 +68,18 @@ class RingStream:
         self._ring: F64 = np.empty(0, np.float64)
         self._touched: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
         self._state: I64 = np.zeros(3, np.int64)
+        self._bucket: I64 = np.empty(0, np.int64)
+        self._series: I32 = NO_SERIES
+        self._record: F64 = NO_VALUES
         self._make_room(_FIRST_CELLS)
         self.grow(1)
 
-    @property
-    def late(self) -> int:
-        """Rows older than the last finalised bucket, left out so far."""
-        return int(self._state[kernels.LATE])
-
     def _make_room(self, cells: int) -> None:
-        used = int(self._state[kernels.CELLS])
-        bucket = np.empty(cells, np.int64)
-        series = np.empty(cells, np.int32)
-        record = np.empty(cells * self._width, np.float64)
-        if used:
-            bucket[:used] = self._bucket[:used]
-            series[:used] = self._series[:used]
-            record[: used * self._width] = self._record[: used * self._width]
+        used, width = int(self._state[kernels.CELLS]), self._width
+        bucket, series, record = np.empty(cells, np.int64), np.empty(cells, np.int32), np.empty(cells * width)
+        bucket[:used] = self._bucket[:used]
+        series[:used] = self._series[:used]
+        record[: used * width] = self._record[: used * width]
         self._bucket, self._series, self._record = bucket, series, record
 
     def grow(self, n_series: int) -> None:
@@ -129,18 +121,20 @@ class RingStream:
         while not kernels.close_cells(end, span, first, *shape, int(keep), *self._arrays()):
             self._make_room(2 * len(self._bucket) + self._capacity * self._span.rows)
 
-    def take(self, n_series: int) -> Cells:
+    def take(self) -> ClosedCells:
         """The cells of the buckets closed since the last call."""
         used = int(self._state[kernels.CELLS])
         self._state[kernels.CELLS] = 0
-        return Cells.of(
-            self._bucket[:used], self._series[:used], self._record[: used * self._width], self._width, n_series
+        return ClosedCells(
+            self._bucket[:used], self._series[:used], self._record[: used * self._width], self._width
         )
 
-    def peek(self, n_series: int, first_whole: int) -> Cells:
+    def peek(self, first_whole: int) -> ClosedCells:
         """The cells of the open buckets, which stay open."""
-        self._close(int(self._state[kernels.FINALIZED]) + self._span.rows * self._span.span, first_whole, keep=True)
-        return self.take(n_series)
+        self._close(
+            int(self._state[kernels.FINALIZED]) + self._span.rows * self._span.span, first_whole, keep=True
+        )
+        return self.take()
 
     def clear(self) -> None:
         """Forgets every open bucket."""
@@ -163,7 +157,6 @@ class ValueStream:
         self._first_whole = 0
         self._used = 0
         self._log: tuple[I64, I32, F64] = _empty_log(_FIRST_CELLS)
-        self.late = 0
 
     def grow(self, n_series: int) -> None:
         """Makes room for so many series: nothing to do, the log is by row."""
@@ -177,8 +170,8 @@ class ValueStream:
         needed = self._used + stop - start
         if needed > len(self._log[0]):
             larger = _empty_log(max(needed, 2 * len(self._log[0])))
-            for new, old in zip(larger, self._log, strict=True):
-                new[: self._used] = old[: self._used]
+            for k in range(3):
+                larger[k][: self._used] = self._log[k][: self._used]
             self._log = larger
         self._used = value_kernels.log_values(
             time, series, value, start, stop, self._span.span, self._finalized, self._used, *self._log
@@ -189,7 +182,7 @@ class ValueStream:
         self._finalized = max(end, self._finalized)
         self._first_whole = first_whole
 
-    def take(self, n_series: int) -> Cells:
+    def take(self) -> ClosedCells:
         """The cells of the buckets closed since the last call."""
         span = self._span.span
         closed, left = _empty_log(self._used), np.empty(1, np.int64)
@@ -197,13 +190,13 @@ class ValueStream:
             self._used, self._finalized // span, -(-self._first_whole // span), *self._log, *closed, left
         )
         self._used = int(left[0])
-        return _summarise(closed, moved, n_series)
+        return _summarise(closed, moved)
 
-    def peek(self, n_series: int, first_whole: int) -> Cells:
+    def peek(self, first_whole: int) -> ClosedCells:
         """The cells of the open buckets, which stay open."""
         rows = np.flatnonzero(self._log[0][: self._used] * self._span.span >= first_whole)
         bucket, series, value = self._log
-        return _summarise((bucket[rows], series[rows], value[rows]), len(rows), n_series)
+        return _summarise((bucket[rows], series[rows], value[rows]), len(rows))
 
     def clear(self) -> None:
         """Forgets every open bucket."""
@@ -214,17 +207,17 @@ def _empty_log(rows: int) -> tuple[I64, I32, F64]:
     return np.empty(rows, np.int64), np.empty(rows, np.int32), np.empty(rows, np.float64)
 
 
-def _summarise(log: tuple[I64, I32, F64], rows: int, n_series: int) -> Cells:
+def _summarise(log: tuple[I64, I32, F64], rows: int) -> ClosedCells:
     """Sorts logged rows into cells."""
     bucket, series, cells = np.empty(rows, np.int64), np.empty(rows, np.int32), np.empty(3 * rows)
     made = 0
     if rows:
         first = int(log[0][:rows].min())
-        n_buckets = int(log[0][:rows].max()) - first + 1
+        n_buckets, n_series = int(log[0][:rows].max()) - first + 1, int(log[1][:rows].max()) + 1
         count = np.empty(max(n_buckets, n_series) + 1, np.int64)
         order_a, order_b, scratch = np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows)
         made = value_kernels.summarise(
             *log, rows, first, n_buckets, n_series, count, order_a, order_b, scratch, bucket, series, cells
         )
     size = value_kernels.SUMMARY_SIZE
-    return Cells.of(bucket[:made], series[:made], cells[: size * made], size, n_series)
+    return ClosedCells(bucket[:made], series[:made], cells[: size * made], size)

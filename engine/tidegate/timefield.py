@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from tidegate.timepattern import BUILT_IN, program_for
+
 from tidegate_kernels.timetext import INVALID, parse_times
+
+from .timepattern import BUILT_IN, program_for
 
 Times = npt.NDArray[np.int64]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .registry import device, kernel
+
+Array = Any
 
 INVALID = -(1 << 63)
 """Stands for "no time": an unparsable time in, an unset time in the clock."""
@@ -42,7 +46,7 @@ AGREE = 10  # records in a row that make a jump believed
 
 
 @device
-def judge(clock, bucket, span, width):  # type: ignore[no-untyped-def]
+def judge(clock: Array, bucket: int, span: int, width: int) -> None:
     """Counts a bucket that leaves the window as full, empty or sparse."""
     clock[BUCKETS] += 1
     count = clock[RING + bucket % width]
@@ -61,7 +65,7 @@ def judge(clock, bucket, span, width):  # type: ignore[no-untyped-def]
 
 
 @device
-def slide(clock, last, first, span, width):  # type: ignore[no-untyped-def]
+def slide(clock: Array, last: int, first: int, span: int, width: int) -> None:
     """Moves the window so that it ends at bucket `last` and begins no earlier than `first`."""
     while clock[WINDOW_FIRST] < first:
         if clock[WINDOW_FIRST] > clock[WINDOW_LAST]:
@@ -79,18 +83,18 @@ def slide(clock, last, first, span, width):  # type: ignore[no-untyped-def]
 
 
 @device
-def agrees(clock, t, direction, max_gap):  # type: ignore[no-untyped-def]
+def agrees(clock: Array, t: int, direction: int, max_gap: int) -> bool:
     """Lengthens the run of records that agree on a jump; True when the run is believed."""
     if clock[FAR_RUN] * direction > 0 and abs(t - clock[FAR_LAST]) <= max_gap:
         clock[FAR_RUN] += direction
     else:
         clock[FAR_RUN] = direction
     clock[FAR_LAST] = t
-    return clock[FAR_RUN] * direction >= AGREE
+    return bool(clock[FAR_RUN] * direction >= AGREE)
 
 
 @device
-def settle(clock, records, newest, bucket, span, width):  # type: ignore[no-untyped-def]
+def settle(clock: Array, records: int, newest: int, bucket: int, span: int, width: int) -> None:
     """Counts records admitted to one bucket."""
     clock[ADMITTED] += records
     clock[NEWEST] = max(clock[NEWEST], newest)
@@ -105,7 +109,7 @@ def settle(clock, records, newest, bucket, span, width):  # type: ignore[no-unty
 
 
 @device
-def judge_record(clock, t, span, latency, max_gap):  # type: ignore[no-untyped-def]
+def judge_record(clock: Array, t: int, span: int, latency: int, max_gap: int) -> int:
     """What becomes of one record; STRAY when all records before it prove to be stray ones."""
     if t == INVALID:
         clock[BAD_DATE] += 1
@@ -136,7 +140,9 @@ def judge_record(clock, t, span, latency, max_gap):  # type: ignore[no-untyped-d
 
 
 @kernel("i64(in i64[], i64, i64, i64, i64, i64, out u8[], out i64[])")
-def admit(time, start, span, latency, max_gap, width, keep, clock):  # type: ignore[no-untyped-def]
+def admit(
+    time: Array, start: int, span: int, latency: int, max_gap: int, width: int, keep: Array, clock: Array
+) -> int:
     """Marks the records from row `start` on that the job takes; returns the row it stopped at.
 
     ``keep[i]`` becomes KEPT, or DROPPED for a record that is counted and goes no further: no
@@ -183,8 +189,8 @@ def admit(time, start, span, latency, max_gap, width, keep, clock):  # type: ign
 
 
 @kernel("i64(i64, i64, out i64[])")
-def drain_window(span, width, clock):  # type: ignore[no-untyped-def]
+def drain_window(span: int, width: int, clock: Array) -> int:
     """Judges every bucket before the newest one, as the end of an upload does."""
     if clock[WINDOW_FIRST] != INVALID:
         slide(clock, clock[WINDOW_LAST], clock[WINDOW_LAST], span, width)
-    return clock[BUCKETS]
+    return int(clock[BUCKETS])

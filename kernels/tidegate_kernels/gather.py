@@ -8,9 +8,13 @@ so that closing a bucket looks only where something happened.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .registry import device, kernel
+
+Array = Any
 
 COUNT = 0
 SUM = 1
@@ -28,7 +32,7 @@ LATE = 2  # rows older than FINALIZED: counted, not gathered
 
 
 @device
-def clear_record(ring, at, width):  # type: ignore[no-untyped-def]
+def clear_record(ring: Array, at: int, width: int) -> None:
     """Makes the record at `at` an empty one."""
     ring[at + COUNT] = 0.0
     if width == RECORD_SIZE:
@@ -40,7 +44,21 @@ def clear_record(ring, at, width):  # type: ignore[no-untyped-def]
 
 
 @device
-def close_until(end, span, first_whole, rows, capacity, width, keep, ring, touched, stream, bucket_c, series_c, cells):  # type: ignore[no-untyped-def]
+def close_until(
+    end: int,
+    span: int,
+    first_whole: int,
+    rows: int,
+    capacity: int,
+    width: int,
+    keep: bool,
+    ring: Array,
+    touched: Array,
+    stream: Array,
+    bucket_c: Array,
+    series_c: Array,
+    cells: Array,
+) -> bool:
     """Moves the cells of buckets that end by `end` to the output; False when it has no room.
 
     With `keep` the cells are copied and the ring stays as it is. Cells of buckets that
@@ -80,8 +98,29 @@ def close_until(end, span, first_whole, rows, capacity, width, keep, ring, touch
     return True
 
 
-@kernel("i64(in i64[], in i32[], in f64[], i64, i64, i64, i64, i64, i64, i64, i64, out f64[], out u8[], out i64[], out i64[], out i32[], out f64[])")
-def gather(time, series, value, start, stop, span, latency, first_whole, rows, capacity, width, ring, touched, stream, bucket_c, series_c, cells):  # type: ignore[no-untyped-def]
+@kernel(
+    "i64(in i64[], in i32[], in f64[], i64, i64, i64, i64, i64, i64, i64, i64, out f64[],"
+    " out u8[], out i64[], out i64[], out i32[], out f64[])"
+)
+def gather(
+    time: Array,
+    series: Array,
+    value: Array,
+    start: int,
+    stop: int,
+    span: int,
+    latency: int,
+    first_whole: int,
+    rows: int,
+    capacity: int,
+    width: int,
+    ring: Array,
+    touched: Array,
+    stream: Array,
+    bucket_c: Array,
+    series_c: Array,
+    cells: Array,
+) -> int:
     """Adds rows [start, stop) to the ring; returns the row it stopped at for want of room.
 
     A row at time t first closes every bucket that ends by ``floor(t) - latency``; closed
@@ -102,7 +141,19 @@ def gather(time, series, value, start, stop, span, latency, first_whole, rows, c
             bucket = t // span
             end = bucket * span - latency
             if end > stream[FINALIZED] and not close_until(
-                end, span, first_whole, rows, capacity, width, False, ring, touched, stream, bucket_c, series_c, cells
+                end,
+                span,
+                first_whole,
+                rows,
+                capacity,
+                width,
+                False,
+                ring,
+                touched,
+                stream,
+                bucket_c,
+                series_c,
+                cells,
             ):
                 return i
             low = bucket * span
@@ -116,7 +167,7 @@ def gather(time, series, value, start, stop, span, latency, first_whole, rows, c
             ring[row_at * capacity + s] += 1.0
             continue
         x = value[i]
-        if not (x - x == 0.0):
+        if x - x != 0.0:  # NaN or infinite
             continue
         touched[row_at * (capacity // PAGE) + s // PAGE] = 1
         at = (row_at * capacity + s) * RECORD_SIZE
@@ -133,20 +184,48 @@ def gather(time, series, value, start, stop, span, latency, first_whole, rows, c
     return stop
 
 
-@kernel("i64(i64, i64, i64, i64, i64, i64, i64, out f64[], out u8[], out i64[], out i64[], out i32[], out f64[])")
-def close_cells(end, span, first_whole, rows, capacity, width, keep, ring, touched, stream, bucket_c, series_c, cells):  # type: ignore[no-untyped-def]
+@kernel(
+    "i64(i64, i64, i64, i64, i64, i64, i64, out f64[], out u8[], out i64[], out i64[], out i32[], out f64[])"
+)
+def close_cells(
+    end: int,
+    span: int,
+    first_whole: int,
+    rows: int,
+    capacity: int,
+    width: int,
+    keep: int,
+    ring: Array,
+    touched: Array,
+    stream: Array,
+    bucket_c: Array,
+    series_c: Array,
+    cells: Array,
+) -> int:
     """Closes every bucket that ends by `end`, as a row at that time would; 0 for want of room.
 
     With `keep` nothing closes: the cells of the open buckets are copied for interim results.
     """
     done = close_until(
-        end, span, first_whole, rows, capacity, width, keep != 0, ring, touched, stream, bucket_c, series_c, cells
+        end,
+        span,
+        first_whole,
+        rows,
+        capacity,
+        width,
+        keep != 0,
+        ring,
+        touched,
+        stream,
+        bucket_c,
+        series_c,
+        cells,
     )
     return 1 if done else 0
 
 
 @kernel("i64(i64, i64, i64, out f64[], out u8[])")
-def clear_ring(rows, capacity, width, ring, touched):  # type: ignore[no-untyped-def]
+def clear_ring(rows: int, capacity: int, width: int, ring: Array, touched: Array) -> int:
     """Empties every open bucket; returns how many pages held something."""
     pages = 0
     for page in range(rows * (capacity // PAGE)):
@@ -159,7 +238,17 @@ def clear_ring(rows, capacity, width, ring, touched):  # type: ignore[no-untyped
 
 
 @kernel("i64(in i64[], i64, i64, i64, i64, i64, i64, i64, out i64[])")
-def plan_pass(time, start, stop, finalized, span, latency, max_buckets, max_gap, planned):  # type: ignore[no-untyped-def]
+def plan_pass(
+    time: Array,
+    start: int,
+    stop: int,
+    finalized: int,
+    span: int,
+    latency: int,
+    max_buckets: int,
+    max_gap: int,
+    planned: Array,
+) -> int:
     """How far one pass over the rows may go; returns the row to stop before.
 
     ``planned[0]`` becomes the finalised end after those rows. The pass ends early before
@@ -187,7 +276,7 @@ def plan_pass(time, start, stop, finalized, span, latency, max_buckets, max_gap,
 
 
 @kernel("i64(in i64[], in i32[], i64, out i64[], out i64[])")
-def sort_by_series(bucket_c, series_c, n_series, first_s, order):  # type: ignore[no-untyped-def]
+def sort_by_series(bucket_c: Array, series_c: Array, n_series: int, first_s: Array, order: Array) -> int:
     """Stable order of the cells by series: series s has ``order[first_s[s]:first_s[s + 1]]``.
 
     Cells come bucket by bucket, so that they are in time order within a series. Returns

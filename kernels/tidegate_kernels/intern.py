@@ -7,9 +7,13 @@ caller makes the table larger and calls again from there.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .registry import device, kernel
+
+Array = Any
 
 
 # Unsigned constants, so that products wrap: signed overflow is undefined in compiled code.
@@ -18,7 +22,7 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 @device
-def mix(h):  # type: ignore[no-untyped-def]
+def mix(h: Any) -> Any:
     """The finaliser of splitmix64: every input bit reaches every output bit."""
     h = (h ^ (h >> _S30)) * _M1
     h = (h ^ (h >> _S27)) * _M2
@@ -26,7 +30,7 @@ def mix(h):  # type: ignore[no-untyped-def]
 
 
 @device
-def hash_bytes(data, start, stop):  # type: ignore[no-untyped-def]
+def hash_bytes(data: Array, start: int, stop: int) -> Any:
     """A 64-bit hash of data[start:stop], eight bytes a step."""
     h = np.uint64(stop - start)
     at = start
@@ -43,7 +47,7 @@ def hash_bytes(data, start, stop):  # type: ignore[no-untyped-def]
 
 
 @device
-def same_bytes(a, a_start, b, b_start, length):  # type: ignore[no-untyped-def]
+def same_bytes(a: Array, a_start: int, b: Array, b_start: int, length: int) -> bool:
     """Whether a[a_start:][:length] equals b[b_start:][:length]."""
     for k in range(length):  # noqa: SIM110 - a kernel has no generators
         if a[a_start + k] != b[b_start + k]:
@@ -52,7 +56,18 @@ def same_bytes(a, a_start, b, b_start, length):  # type: ignore[no-untyped-def]
 
 
 @kernel("i64(in i64[], in u8[], in u8[], i64, i64, out i64[], out u64[], out i64[], out u8[], out i32[])")
-def intern_strings(offsets, data, null, start, count, slots, hashes, ends, arena, codes):  # type: ignore[no-untyped-def]
+def intern_strings(
+    offsets: Array,
+    data: Array,
+    null: Array,
+    start: int,
+    count: int,
+    slots: Array,
+    hashes: Array,
+    ends: Array,
+    arena: Array,
+    codes: Array,
+) -> int:
     """Gives every string its code; returns the row it stopped at for want of room.
 
     ``codes[i]`` is the code of ``data[offsets[i]:offsets[i + 1]]``, or 0 where ``null[i]``.
@@ -101,7 +116,7 @@ def intern_strings(offsets, data, null, start, count, slots, hashes, ends, arena
 
 
 @kernel("i64(in u64[], i64, out i64[])")
-def rehash(hashes, count, slots):  # type: ignore[no-untyped-def]
+def rehash(hashes: Array, count: int, slots: Array) -> int:
     """Fills empty `slots` (all -1; the last one is not a slot) with the codes 0..count-1."""
     mask = len(slots) - 2
     for code in range(count):
@@ -114,7 +129,19 @@ def rehash(hashes, count, slots):  # type: ignore[no-untyped-def]
 
 
 @kernel("i64(in i32[], in i32[], i64, i64, i64, i64, out i64[], out u64[], out i32[], out i32[], out i32[])")
-def intern_pairs(left, right, skip_left, start, count, limit, slots, hashes, lefts, rights, series):  # type: ignore[no-untyped-def]
+def intern_pairs(
+    left: Array,
+    right: Array,
+    skip_left: int,
+    start: int,
+    count: int,
+    limit: int,
+    slots: Array,
+    hashes: Array,
+    lefts: Array,
+    rights: Array,
+    series: Array,
+) -> int:
     """Gives every (left code, right code) its series; returns the row it stopped at for room.
 
     Rows whose left code is 0 get no series (-1) when `skip_left`; once `limit` series exist,
@@ -156,7 +183,9 @@ def intern_pairs(left, right, skip_left, start, count, limit, slots, hashes, lef
 
 
 @kernel("i64(in i32[], i64, i64, i64, out i32[], out i32[], out i32[])")
-def series_of_codes(codes, skip_empty, count, limit, series_of, code_of, series):  # type: ignore[no-untyped-def]
+def series_of_codes(
+    codes: Array, skip_empty: int, count: int, limit: int, series_of: Array, code_of: Array, series: Array
+) -> int:
     """Gives every code its series, for a key of one field; returns how many series there are.
 
     ``series_of[code]`` is -1 until the code is seen. Code 0 gets no series (-1) when

@@ -1,8 +1,9 @@
 """The streaming model of one series: predict, score, then train, bucket by bucket.
 
 A series is STATE_SIZE consecutive float64 of a flat array; all zeros means a fresh
-series. With y the value of a bucket and h its hat-function interpolation over knots::
+series. With h the hat-function interpolation over the knots of a profile::
 
+    value        y, or its square root as long as the series has never been negative
     prediction   P = L + B + g1 h(D) + g2 h(W)       level, slope, day and week profiles
     residual     r = y - P,   e = r - phi r_previous (AR(1), for the single-bucket score)
     variances    v = max(prior, E[r^2]) q(phase),  v1 likewise of e; q the phase's share
@@ -11,6 +12,10 @@ series. With y the value of a bucket and h its hat-function interpolation over k
     recalibrated s = -ln p: beyond TAIL_START, -ln(rate) + (s - TAIL_START) / excess
     training     x <- x + gain w (target - x), w from a sharp normal test on r
 
+The square root makes deviations of large and small values comparable: average precision
+0.51 -> 0.60 on labelled production metrics, -2.6 points on NAB (2026-11-23).
+The score is the smaller of what p allows and of what the size of the error allows, measured
+in the values' own unit against the largest past events of the series (see ``weigh_event``).
 The gates g come from discounted clipped squared errors of the nested predictions.
 Time enters only as the model clock (ages, decays) and as the calendar phase.
 """
@@ -71,7 +76,8 @@ DAY_MEAN = 48
 DAY_COUNT = DAY_MEAN + DAY_KNOTS
 DAY_SPREAD = DAY_COUNT + DAY_KNOTS
 WEEK_MEAN = DAY_SPREAD + DAY_KNOTS
-STATE_USED = WEEK_MEAN + WEEK_KNOTS
+OCCUPANCY_BEFORE = WEEK_MEAN + WEEK_KNOTS  # occupancy when the last cell came
+STATE_USED = OCCUPANCY_BEFORE + 1
 STATE_SIZE = 208
 
 # -- settings --------------------------------------------------------------------------
@@ -111,11 +117,13 @@ TINY = 1e-150  # standard deviations never fall below: 1/TINY stays finite
 MIN_BUCKETS = 12.0  # values before anything is scored
 PRIOR_SPREAD = 0.03  # a new series is taken to vary by 3% of its level,
 PRIOR_COUNT = 2.0  # with the weight of two buckets
-AMPLITUDE_FLOOR = 0.01  # standard deviation never below 1% of the level
+AMPLITUDE_FLOOR = 0.001  # standard deviation never below 0.1% of the level
 PHASE_FLOOR = 0.4  # quiet hours count at least 0.4 of the mean variance
+POISSON_ROOT = 0.2  # least variance of the square root of a count (1/4 for a large Poisson mean)
+BODY = 1.6  # below, p > 0.1 and a quadratic replaces the tail
 DEGREES = 8.0  # of the Student-t law of a mature series
-MULTI_WINDOW = 8.0
-MULTI_CLIP = 5.0
+MULTI_WINDOW = 6.0
+MULTI_CLIP = 8.0
 EVENT_WINDOW = 6.0  # of the moving mean that events are measured by
 HEAVIEST = 0.25  # at least 4 degrees: the recalibration does the rest
 SIZE_CLIP = 6.0
@@ -131,8 +139,7 @@ EVENT_OPENS = 0.7  # a magnitude above this share of the reference opens an even
 EVENT_REPEAT = 1.2  # within an event only 20% more than its maximum scores in full,
 EVENT_ECHO = 0.3  # all else at this share
 EVENT_MEAN_SHARE = 0.85  # the moving mean counts for less than a single bucket
-RPOW = 2.0
-EVENT_HALF = 2.0  # magnitude, in references, that may score 50
+EVENT_HALF = 3.0  # squared magnitude, in references, that may score 50
 REFRACTORY = 60.0  # buckets an event lasts at most
 EVENT_KEEP = 0.995  # slots keep this per day: half in 140 days
 LOG_TWO = 0.6931471805599453
@@ -148,7 +155,7 @@ def fill_calendar(
     week_knot_b: Array,
     week_weight_b: Array,
 ) -> int:
-    """Knot and interpolation weight of every bucket's middle; the next knot has 1 - weight... of it.
+    """Knot and interpolation weight of every bucket's middle, in the profiles of day and week.
 
     The value at a bucket is (1 - weight) * knot[k] + weight * knot[(k + 1) % knots].
     """
@@ -185,11 +192,11 @@ def set_rates(work: Array, span_ms: float) -> None:
 
 @device
 def log_tail(z: float, degrees: float) -> float:
-    """ln P(|T| > z) of Student's t scaled to unit variance, by Wallace's transform to a normal.
+    """Tail ln P(|T| > z) of Student's t scaled to unit variance, by Wallace's transform to a normal.
 
-    Below 1.6 a quadratic of the normal tail. Past z = 1e6 the argument grows as ln z.
+    Below BODY a quadratic of the normal tail. Past z = 1e6 the argument grows as ln z.
     """
-    if z < 1.6:
+    if z < BODY:
         return -(0.8 * z + 0.35 * z * z)
     if z > 1e6:
         z = 1e6 * (1.0 + math.log(z * 1e-6))
@@ -201,7 +208,7 @@ def log_tail(z: float, degrees: float) -> float:
 
 @device
 def log_normal_tail(w: float) -> float:
-    """ln P(|Z| > w) for w > 0 of the normal law: erfc while it is exact, then its series."""
+    """Tail ln P(|Z| > w) for w > 0 of the normal law: erfc while it is exact, then its series."""
     if w < 5.0:
         return math.log(math.erfc(w * 0.7071067811865476))
     i = 1.0 / (w * w)
@@ -248,7 +255,9 @@ def recalibrated(state: Array, base: int, s: float) -> float:
         return s * start / TAIL_START
     m = state[base + TAIL_EXCESSES]
     excess = (EXCESS_PRIOR + m * state[base + TAIL_EXCESS]) / (EXCESS_PRIOR + m)
-    return start + (s - TAIL_START) / min(max(excess, 0.4), 2.5)
+    excess = min(max(excess, 0.4), 2.5)
+    beyond: float = start + (s - TAIL_START) / excess
+    return beyond
 
 
 @device
@@ -301,32 +310,30 @@ def absolute_score(s: float) -> float:
 def relative_score(ratio: float) -> float:
     """The most an event of this size, in means of the worst past events, can score."""
     square = min(ratio, 1e100)
-    square = square * square if RPOW == 2.0 else (square if RPOW==1.0 else square*math.sqrt(square))
+    square *= square
     return 100.0 * square / (EVENT_HALF + square)
 
 
 @device
-def relative_magnitude(state: Array, history: int, work: Array, clock: float, x: float) -> float:
-    """x over the mean of the series' largest past events; then x enters the history.
+def weigh_event(state: Array, history: int, work: Array, clock: float, x: float) -> float:
+    """The share of x that counts for the score; then x enters the history.
 
-    An event opens when x passes EVENT_OPENS of that mean and lasts REFRACTORY buckets; only its
-    maximum is remembered, and within it only what exceeds that maximum by 20% scores in full.
+    An event opens when x passes EVENT_OPENS of the mean of the past events and lasts REFRACTORY
+    buckets; only its maximum is remembered, and within it all that does not exceed that
+    maximum by 20% is an echo.
     """
     largest = state[history + EVENT_MAX]
     if largest > 0.0 and clock - state[history + EVENT_START] > REFRACTORY:
         close_event(state, history, work, clock, largest)
         largest = 0.0
-    reference = max(state[history + EVENT_SUM] / EVENT_SLOTS, TINY)
-    ratio = x / reference
     if largest > 0.0:
-        if x < EVENT_REPEAT * largest:
-            ratio *= EVENT_ECHO
         if x > largest:
             state[history + EVENT_MAX] = x
-    elif ratio > EVENT_OPENS:
+        return x if x >= EVENT_REPEAT * largest else x * EVENT_ECHO
+    if x * EVENT_SLOTS > EVENT_OPENS * state[history + EVENT_SUM]:
         state[history + EVENT_START] = clock
         state[history + EVENT_MAX] = x
-    return ratio
+    return x
 
 
 @device
@@ -349,7 +356,9 @@ def close_event(state: Array, history: int, work: Array, clock: float, largest: 
 
 
 @device
-def score_events(state: Array, base: int, work: Array, clock: float, e: float, gap: float, side: float) -> None:
+def score_events(
+    state: Array, base: int, work: Array, clock: float, e: float, gap: float, side: float
+) -> None:
     """The score: the smaller of what p allows and what the past events of the series allow."""
     mean = state[base + MEAN_ERROR]
     if gap > 1.0:
@@ -358,16 +367,22 @@ def score_events(state: Array, base: int, work: Array, clock: float, e: float, g
     state[base + MEAN_ERROR] = mean
     single = abs(e) if side == 0.0 else max(side * e, 0.0)
     mean = abs(mean) if side == 0.0 else max(side * mean, 0.0)
-    single = relative_magnitude(state, base + EVENT_SINGLE, work, clock, single)
-    mean = relative_magnitude(state, base + EVENT_MEAN, work, clock, mean)
-    relative = max(single, EVENT_MEAN_SHARE * mean)
-    work[REFERENCE] = relative
-    work[SCORE] = min(absolute_score(-work[LOG_P]), relative_score(relative))
+    single = weigh_event(state, base + EVENT_SINGLE, work, clock, single)
+    mean = weigh_event(state, base + EVENT_MEAN, work, clock, mean)
+    score = absolute_score(-work[LOG_P])
+    work[REFERENCE] = 0.0
+    if score > 2.0:
+        single *= EVENT_SLOTS / max(state[base + EVENT_SINGLE + EVENT_SUM], TINY)
+        mean *= EVENT_SLOTS / max(state[base + EVENT_MEAN + EVENT_SUM], TINY)
+        relative = max(single, EVENT_MEAN_SHARE * mean)
+        work[REFERENCE] = min(relative, 1e300)
+        score = min(score, relative_score(relative))
+    work[SCORE] = score
 
 
 @device
-def start_series(state: Array, base: int, clock: float, y: float, records: float) -> None:
-    """First value of a series."""
+def start_series(state: Array, base: int, clock: float, y: float, records: float, root: bool) -> None:
+    """First value of a series; ``root`` says that y is the square root of a value."""
     for k in range(STATE_USED):
         state[base + k] = 0.0
     state[base + ALIVE] = 1.0
@@ -376,11 +391,40 @@ def start_series(state: Array, base: int, clock: float, y: float, records: float
     state[base + LAST_DATA] = clock
     state[base + COUNT] = 1.0
     state[base + OCCUPANCY] = 1.0
+    state[base + OCCUPANCY_BEFORE] = 1.0
     state[base + RECORDS] = records
     state[base + LEVEL] = y
-    state[base + NON_NEGATIVE] = 1.0 if y >= 0.0 else 0.0
+    state[base + NON_NEGATIVE] = 1.0 if root else 0.0
     for k in range(DAY_KNOTS):
         state[base + DAY_SPREAD + k] = 1.0
+
+
+@device
+def make_linear(state: Array, base: int) -> None:
+    """At the first negative value: from square roots to values, by the slope of x^2 at the level."""
+    level = max(state[base + LEVEL], 0.0)
+    slope = 2.0 * max(level, math.sqrt(max(state[base + VARIANCE], 0.0)))
+    state[base + NON_NEGATIVE] = 0.0
+    state[base + LEVEL] = level * level
+    state[base + SLOPE] *= slope
+    state[base + CARRY] *= slope
+    state[base + SHIFT_SUM] *= slope
+    state[base + VARIANCE] *= slope * slope
+    state[base + VARIANCE_AR] *= slope * slope
+    state[base + LAG_PRODUCT] *= slope * slope
+    state[base + ERROR_LEVEL] *= slope * slope
+    state[base + ERROR_DAY] *= slope * slope
+    state[base + ERROR_WEEK] *= slope * slope
+    for k in range(DAY_KNOTS):
+        state[base + DAY_MEAN + k] *= slope
+    for k in range(WEEK_KNOTS):
+        state[base + WEEK_MEAN + k] *= slope
+
+
+@device
+def unroot(x: float) -> float:
+    """The value whose square root is x; 0 for what lies below."""
+    return x * x if x > 0.0 else 0.0
 
 
 @device
@@ -403,8 +447,14 @@ def observe(
 ) -> bool:
     """Scores one value and trains on it; results are left in ``work``. False: nothing to score yet."""
     y = min(max(value, -HUGE), HUGE)
+    if y < 0.0 and state[base + NON_NEGATIVE] > 0.0:
+        make_linear(state, base)
+    root = y >= 0.0 and (state[base + NON_NEGATIVE] > 0.0 or state[base + ALIVE] == 0.0)
+    actual = y
+    if root:
+        y = math.sqrt(y)
     if state[base + ALIVE] == 0.0:
-        start_series(state, base, clock, y, records)
+        start_series(state, base, clock, y, records, root)
         return False
     gap = max(clock - state[base + LAST], 1.0)
     n = state[base + COUNT]
@@ -435,7 +485,9 @@ def observe(
         carried *= decay_power(1.0 - phi, gap - 1.0)
     typical = prediction + carried
     if completeness < 1.0:
-        y += min(max(typical - y, 0.0), max((1.0 - completeness) * typical, 0.0))
+        expected = unroot(typical) if root else typical
+        actual += min(max(expected - actual, 0.0), max((1.0 - completeness) * expected, 0.0))
+        y = math.sqrt(actual) if root else actual
     r = y - prediction
     e = r - carried
 
@@ -443,61 +495,83 @@ def observe(
     scale = max(spread, PHASE_FLOOR) * (1.0 + YOUNG_SCALE / n)
     if scale_by_records > 0.0 and records > 0.0 and state[base + RECORDS] > records:
         scale *= min(state[base + RECORDS] / records, 100.0)
-    around = abs(state[base + LEVEL])
+    around = abs(state[base + LEVEL]) * (0.5 if root else 1.0)  # the root halves relative deviations
     prior = PRIOR_SPREAD * around
     prior = PRIOR_COUNT * prior * prior
     least = AMPLITUDE_FLOOR * around
     least = max(least * least, TINY * TINY)
     if counts > 0.0:
-        least = max(least, max(prediction, 0.1))
+        least = max(least, POISSON_ROOT if root else max(prediction, 0.1))
     var_r = max((prior + n * variance) / (PRIOR_COUNT + n), least) * scale
     var_e = max((prior + n * state[base + VARIANCE_AR]) / (PRIOR_COUNT + n), least) * scale
     sd_r = math.sqrt(var_r)
     sd_e = math.sqrt(var_e)
     z = r / sd_r
+    size = abs(e) / sd_e
 
-    # score
+    # score first
     clipped = min(max(z, -MULTI_CLIP), MULTI_CLIP)
     multi = state[base + MULTI]
     if gap > 1.0:
         multi *= decay_power(1.0 / MULTI_WINDOW, gap - 1.0)
     multi += (clipped - multi) / MULTI_WINDOW
-    scored = age >= MIN_BUCKETS and n >= 4.0
+    scored: bool = age >= MIN_BUCKETS and n >= 4.0
     if scored:
-        heavy = inverse_degrees(state[base + SIZE_ABS], state[base + SIZE_SQUARE], n)
-        work[LOG_P_SINGLE] = log_tail(abs(e) / sd_e, 1.0 / heavy)
-        work[LOG_P_MULTI] = 0.0
         k = state[base + MULTI_COUNT]
+        moved = 0.0
         if k > 3.0 * MULTI_WINDOW:
             # the prior law of an EW mean of independent values, 1 / (2 window - 1), with the weight of 20
             multi_var = (20.0 / (2.0 * MULTI_WINDOW - 1.0) + k * state[base + MULTI_VARIANCE]) / (20.0 + k)
-            work[LOG_P_MULTI] = log_tail(abs(multi) / math.sqrt(multi_var), min(2.0 / heavy, 50.0))
-        finish_score(state, base, work, e, multi, side, k > 3.0 * MULTI_WINDOW)
-        score_events(state, base, work, clock, e, gap, side)
+            moved = abs(multi) / math.sqrt(multi_var)
+        heavy = 1.0 / DEGREES
+        if size > BODY or moved > BODY:
+            heavy = inverse_degrees(state[base + SIZE_ABS], state[base + SIZE_SQUARE], n)
+        work[LOG_P_SINGLE] = log_tail(size, 1.0 / heavy)
+        work[LOG_P_MULTI] = log_tail(moved, min(2.0 / heavy, 50.0))
+        most = 1e300
+        if not is_data:
+            # in a sparse series silence is as unlikely as its length: (1 - occupancy)^(empty buckets)
+            empty = clock - state[base + LAST_DATA]
+            most = -empty * math.log(max(1.0 - state[base + OCCUPANCY_BEFORE], 1e-9))
+        finish_score(state, base, work, e, multi, side, k > 3.0 * MULTI_WINDOW, most)
         work[TYPICAL] = typical
         work[LOWER] = typical - 2.0 * sd_e
         work[UPPER] = typical + 2.0 * sd_e
-        if state[base + NON_NEGATIVE] > 0.0:
-            work[TYPICAL] = max(typical, 0.0)
-            work[LOWER] = max(work[LOWER], 0.0)
-            work[UPPER] = max(work[UPPER], 0.0)
+        if root:
+            work[TYPICAL] = unroot(typical)
+            work[LOWER] = unroot(work[LOWER])
+            work[UPPER] = unroot(work[UPPER])
+        score_events(state, base, work, clock, actual - work[TYPICAL], gap, side)
 
-    # train
-    size = abs(e) / sd_e
+    # then train
     weight = training_weight(min(abs(z), size), young)
     train_size(state, base, work, n, min(size, SIZE_CLIP))
     if not is_data:
         weight *= min(max(2.0 * state[base + OCCUPANCY], 1e-6), 1.0)
-    if y < 0.0:
-        state[base + NON_NEGATIVE] = 0.0
     n = n + weight
     state[base + COUNT] = min(n, 1.0 / work[RATE_SPREAD])
     train_spread(state, base, work, n, weight, r, e, z, gap)
     level_gain = max(1.0 / n, work[RATE_LEVEL]) * weight
     state[base + SLOPE] += work[RATE_SLOPE] * weight * min(max(r, -3.0 * sd_r), 3.0 * sd_r) * (1.0 - young)
     state[base + LEVEL] = base_line + level_gain * r
-    train_profiles(state, base, work, weight, y - base_line, day, week, d0, d1, w0, w1, day_weight, week_weight,
-                   z * z * min(1.0, spread), sd_r, days)
+    train_profiles(
+        state,
+        base,
+        work,
+        weight,
+        y - base_line,
+        day,
+        week,
+        d0,
+        d1,
+        w0,
+        w1,
+        day_weight,
+        week_weight,
+        z * z * min(1.0, spread),
+        sd_r,
+        days,
+    )
     train_multi(state, base, multi)
     state[base + CARRY] = r * weight
     watch_shift(state, base, work, clock, r, z)
@@ -505,16 +579,21 @@ def observe(
     if is_data:
         state[base + LAST_DATA] = clock
         state[base + RECORDS] += (records - state[base + RECORDS]) * 0.02
-    occupancy_gain = 1.0 - decay_power(0.02, gap)
+    occupancy_gain = max(1.0 / (age + 1.0), 1.0 - decay_power(0.02, gap))
     state[base + OCCUPANCY] += ((1.0 if is_data else 0.0) - state[base + OCCUPANCY]) * occupancy_gain
+    if is_data:
+        state[base + OCCUPANCY_BEFORE] = state[base + OCCUPANCY]
     return scored
 
 
 @device
 def finish_score(
-    state: Array, base: int, work: Array, e: float, multi: float, side: float, has_multi: bool
+    state: Array, base: int, work: Array, e: float, multi: float, side: float, has_multi: bool, most: float
 ) -> None:
-    """Combines single and multi p (Bonferroni), recalibrates, trains the tail, scores the asked side."""
+    """Combines single and multi p (Bonferroni), recalibrates (-ln p at most ``most``), trains the tail.
+
+    The tail is trained on both sides; the results are of the side asked for.
+    """
     single_log = work[LOG_P_SINGLE]
     multi_log = work[LOG_P_MULTI]
     penalty = LOG_TWO if has_multi else 0.0
@@ -525,8 +604,8 @@ def finish_score(
         work[LOG_P_SINGLE] = single_log
         work[LOG_P_MULTI] = multi_log
     s = max(-min(single_log, multi_log) - penalty, 0.0)
-    s = recalibrated(state, base, s) if s > 1.0 else s
-    learn_tail(state, base, both)
+    s = min(recalibrated(state, base, s), most) if s > 1.0 else min(s, most)
+    learn_tail(state, base, min(both, most))
     work[LOG_P] = -s
 
 
@@ -739,13 +818,26 @@ def update_series(
                     states[base + k] = 0.0
                 if not is_data:
                     continue
-            if not (value - value == 0.0):  # NaN or infinite: no sample, but a sign of life
+            if not math.isfinite(value):  # NaN or infinite: no sample, but a sign of life
                 if alive:
                     states[base + LAST_DATA] = clock
                 continue
             if not observe(
-                states, base, work, clock, day_knot_b[at], day_weight_b[at], week_knot_b[at],
-                week_weight_b[at], value, records, is_data, side, counts, by_records, completeness,
+                states,
+                base,
+                work,
+                clock,
+                day_knot_b[at],
+                day_weight_b[at],
+                week_knot_b[at],
+                week_weight_b[at],
+                value,
+                records,
+                is_data,
+                side,
+                counts,
+                by_records,
+                completeness,
             ):
                 continue
             log_p = work[LOG_P]

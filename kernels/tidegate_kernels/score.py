@@ -46,7 +46,7 @@ def job_absolute_score(s: float) -> float:
 
 @device
 def log_any(log_p: float, n: float) -> float:
-    """ln of 1 - (1 - p)^n: the smallest of n independent p is that small; exact for any ln p."""
+    """Logarithm of 1 - (1 - p)^n: the smallest of n independent p is that small; exact for any ln p."""
     if log_p > -1e-12:
         return 0.0
     if log_p + math.log(n) < -20.0:
@@ -61,11 +61,12 @@ def rank_ceiling(history: Array, bins: int, total: float, s: float) -> float:
         return 100.0
     at = BINS_PER_E * math.log(1.0 + s)
     k = min(int(at), BINS - 1)
-    above = history[bins + k] * max(1.0 - (at - k), 0.0)
+    above: float = history[bins + k] * max(1.0 - (at - k), 0.0)
     for j in range(k + 1, BINS):
         above += history[bins + j]
     above -= 2.0 * math.sqrt(above) + 1.0
-    return 100.0 / (1.0 + max(above, 0.0) / total / RANK_HALF)
+    share: float = max(above, 0.0) / total
+    return 100.0 / (1.0 + share / RANK_HALF)
 
 
 @device

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tidegate_kernels.registry import device, kernel
+from .registry import device, kernel
 
 INVALID = -(2**63)
 FAILED = -(2**62)

@@ -5,9 +5,13 @@ Rows are kept in a log of (bucket, series, value) until their bucket closes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .registry import device, kernel
+
+Array = Any
 
 COUNT = 0
 MEDIAN = 1
@@ -25,7 +29,19 @@ FEATURE_DISTINCT = 7
 
 
 @kernel("i64(in i64[], in i32[], in f64[], i64, i64, i64, i64, i64, out i64[], out i32[], out f64[])")
-def log_values(time, series, value, start, stop, span, finalized, used, bucket_r, series_r, value_r):  # type: ignore[no-untyped-def]
+def log_values(
+    time: Array,
+    series: Array,
+    value: Array,
+    start: int,
+    stop: int,
+    span: int,
+    finalized: int,
+    used: int,
+    bucket_r: Array,
+    series_r: Array,
+    value_r: Array,
+) -> int:
     """Appends rows [start, stop) to a log of `used` rows; returns its new length.
 
     Rows before `finalized`, without a series or with a value that is not finite are left
@@ -34,7 +50,7 @@ def log_values(time, series, value, start, stop, span, finalized, used, bucket_r
     keyed = len(series) > 0
     for i in range(start, stop):
         s = series[i] if keyed else 0
-        if s < 0 or time[i] < finalized or not (value[i] - value[i] == 0.0):
+        if s < 0 or time[i] < finalized or value[i] - value[i] != 0.0:
             continue
         bucket_r[used] = time[i] // span
         series_r[used] = s
@@ -44,7 +60,18 @@ def log_values(time, series, value, start, stop, span, finalized, used, bucket_r
 
 
 @kernel("i64(i64, i64, i64, out i64[], out i32[], out f64[], out i64[], out i32[], out f64[], out i64[])")
-def split_log(used, first_open, first_whole, bucket_r, series_r, value_r, bucket_o, series_o, value_o, left):  # type: ignore[no-untyped-def]
+def split_log(
+    used: int,
+    first_open: int,
+    first_whole: int,
+    bucket_r: Array,
+    series_r: Array,
+    value_r: Array,
+    bucket_o: Array,
+    series_o: Array,
+    value_o: Array,
+    left: Array,
+) -> int:
     """Moves the rows of buckets before `first_open` to the output; returns how many moved.
 
     What stays, ``left[0]`` rows, is moved to the front of the log, in order. Rows of buckets
@@ -67,7 +94,9 @@ def split_log(used, first_open, first_whole, bucket_r, series_r, value_r, bucket
 
 
 @device
-def counting_sort(key, base, size, n, order_in, count, order_out):  # type: ignore[no-untyped-def]
+def counting_sort(
+    key: Array, base: int, size: int, n: int, order_in: Array, count: Array, order_out: Array
+) -> None:
     """Stable order of rows by ``key[row] - base``, given them in the order `order_in`."""
     for k in range(size + 1):
         count[k] = 0
@@ -82,7 +111,7 @@ def counting_sort(key, base, size, n, order_in, count, order_out):  # type: igno
 
 
 @device
-def heap_sort(x, n):  # type: ignore[no-untyped-def]
+def heap_sort(x: Array, n: int) -> None:
     """Sorts x[:n] in place."""
     for phase in range(2):
         steps = n // 2 if phase == 0 else n - 1
@@ -106,8 +135,26 @@ def heap_sort(x, n):  # type: ignore[no-untyped-def]
             x[root] = value
 
 
-@kernel("i64(in i64[], in i32[], in f64[], i64, i64, i64, i64, out i64[], out i64[], out i64[], out f64[], out i64[], out i32[], out f64[])")
-def summarise(bucket_r, series_r, value_r, n, first_bucket, n_buckets, n_series, count, order_a, order_b, scratch, bucket_c, series_c, cells):  # type: ignore[no-untyped-def]
+@kernel(
+    "i64(in i64[], in i32[], in f64[], i64, i64, i64, i64, out i64[], out i64[], out i64[],"
+    " out f64[], out i64[], out i32[], out f64[])"
+)
+def summarise(
+    bucket_r: Array,
+    series_r: Array,
+    value_r: Array,
+    n: int,
+    first_bucket: int,
+    n_buckets: int,
+    n_series: int,
+    count: Array,
+    order_a: Array,
+    order_b: Array,
+    scratch: Array,
+    bucket_c: Array,
+    series_c: Array,
+    cells: Array,
+) -> int:
     """Sorts n logged rows into cells, series by series; returns how many cells there are.
 
     A cell has `SUMMARY_SIZE` doubles: how many values, their median (the mean of the two
@@ -143,7 +190,7 @@ def summarise(bucket_r, series_r, value_r, n, first_bucket, n_buckets, n_series,
 
 
 @kernel("i64(in i64[], in f64[], i64, i64, out f64[], out f64[])")
-def take_feature(order, cells, width, feature, value_c, count_c):  # type: ignore[no-untyped-def]
+def take_feature(order: Array, cells: Array, width: int, feature: int, value_c: Array, count_c: Array) -> int:
     """Values and record counts of one feature, cell after cell in the given order.
 
     `feature` is one of the ``FEATURE_`` constants; cells of a counting stream have the count
@@ -170,7 +217,7 @@ def take_feature(order, cells, width, feature, value_c, count_c):  # type: ignor
             x = cells[at + MEDIAN]
         elif feature == FEATURE_DISTINCT:
             x = cells[at + DISTINCT]
-        if not (x - x == 0.0):
+        if x - x != 0.0:  # NaN or infinite
             x = np.nan
         else:
             made += 1

@@ -1,0 +1,35 @@
+"""The README is true: its example runs and its main command prints what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs():
+    """The example in the README runs as it stands and finds its anomaly."""
+    code = re.search(r"```python\n(.*?)```", README, re.S)[1]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "716400000" in done.stdout
+    assert '"api"' in done.stdout or '"web"' in done.stdout
+
+
+def test_the_main_command_finds_the_events():
+    """The README's main command prints all the days that the README names."""
+    line = re.search(r"<!-- main command -->\n```sh\n(.*?)\n```", README, re.S)[1]
+    arguments = shlex.split(line.split("bin/tidegate ")[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegate", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    for day in ("2014-11-02", "2014-11-27", "2014-12-25", "2015-01-01", "2015-01-2[67]"):
+        assert re.search(day, done.stdout), day
