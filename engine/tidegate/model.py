@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from tidegate_kernels import model as kernels
@@ -180,10 +180,11 @@ class FeatureModel:
             )
             parts.append([column[:made] for column in (*whole, *real[:7], real[8])])
             size = min(4 * size, 1 << 20)
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return Scored(
-            **dict(zip(RESULT_COLUMNS, columns, strict=True)), min_log_p_b=min_log_p, scored_b=scored
-        )
+        results: dict[str, Any] = {
+            name: np.concatenate(pieces)
+            for name, pieces in zip(RESULT_COLUMNS, zip(*parts, strict=True), strict=True)
+        }
+        return Scored(**results, min_log_p_b=min_log_p, scored_b=scored)
 
 
 def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
