@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,67 +129,77 @@ def probability(log_p: F64) -> F64:
     return p
 
 
-def record_batch(ranked: Ranked, score: F64, names: dict[str, Interner], frame: Frame) -> pa.RecordBatch:
+def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], frame: Frame) -> pa.RecordBatch:
     """The records of a pass with their scores, bucket by bucket, the least probable first."""
-    n, findings, finding_r = len(ranked), ranked.findings, ranked.finding_r
+    n = len(ranked)
     if n == 0:
         return pa.record_batch([pa.array([], field.type) for field in RECORDS], schema=RECORDS)
-    series_r = ranked.column("series_r")
-    log_p, single, multi = (ranked.column(name) for name in ("log_p_r", "log_p_single_r", "log_p_multi_r"))
-    actual, typical = ranked.column("actual_r"), ranked.column("typical_r")
-
-    def per_detector(attribute: str, kind: pa.DataType) -> pa.Array:
-        return pa.array([getattr(f.detector, attribute) for f in findings], kind).take(pa.array(finding_r))
-
-    def key_values(role: str) -> pa.Array:
-        pieces = pa.nulls(n, pa.string())
-        for k, finding in enumerate(findings):
-            field = getattr(finding.space, role)
-            if field is not None:
-                mine = finding_r == k
-                codes = getattr(finding.space, f"{role}_codes")(series_r[mine])
-                values = names[field].texts().take(pa.array(codes)).cast(pa.string())
-                pieces = pc.replace_with_mask(pieces, pa.array(mine), values)
-        return pieces
-
+    log_p = ranked.column("log_p_r")
+    impact = multi_bucket_impact(ranked.column("log_p_single_r"), ranked.column("log_p_multi_r"))
     values = {
         "job_id": pa.repeat(frame.job_id, n),
         "result_type": pa.repeat("record", n),
         "timestamp": pa.array(ranked.column("bucket_r") * frame.span_ms),
         "bucket_span": pa.repeat(pa.scalar(frame.span_ms // 1000, pa.int64()), n),
-        "detector_index": per_detector("detector_index", pa.int64()),
         "is_interim": pa.repeat(frame.is_interim, n),
         "probability": pa.array(probability(log_p)),
         "log_probability": pa.array(log_p),
-        "multi_bucket_impact": pa.array(multi_bucket_impact(single, multi)),
+        "multi_bucket_impact": pa.array(impact),
         "record_score": pa.array(score),
         "initial_record_score": pa.array(score),
-        "function": per_detector("function", pa.string()),
-        "function_description": pa.array([f.detector.spec.family for f in findings]).take(
-            pa.array(finding_r)
-        ),
-        "field_name": per_detector("field_name", pa.string()),
-        "by_field_name": per_detector("by_field_name", pa.string()),
-        "by_field_value": key_values("by"),
-        "partition_field_name": per_detector("partition_field_name", pa.string()),
-        "partition_field_value": key_values("partition"),
-        "typical": _single_lists(typical),
-        "actual": _single_lists(actual),
-        "anomaly_score_explanation": pa.StructArray.from_arrays(
-            [
-                pa.array(np.where(actual < typical, "dip", "spike").astype(object), pa.string()),
-                pa.array(_impact(single)),
-                pa.array(_impact(multi)),
-                pa.array(ranked.column("lower_r")),
-                pa.array(typical),
-                pa.array(ranked.column("upper_r")),
-            ],
-            fields=list(RECORDS.field("anomaly_score_explanation").type),
-        ),
+        "typical": _single_lists(ranked.column("typical_r")),
+        "actual": _single_lists(ranked.column("actual_r")),
+        "anomaly_score_explanation": _explanations(ranked),
+        **_detector_columns(ranked),
+        **{f"{role}_field_value": _key_values(ranked, role, names) for role in ("by", "partition")},
     }
     return pa.record_batch(
         [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in RECORDS],
         schema=RECORDS,
+    )
+
+
+def _detector_columns(ranked: Ranked) -> dict[str, pa.Array]:
+    """What the detector of each result says of it."""
+    detectors = [finding.detector for finding in ranked.findings]
+    columns: dict[str, list[Any]] = {
+        name: [getattr(detector, name) for detector in detectors]
+        for name in ("detector_index", "function", "field_name", "by_field_name", "partition_field_name")
+    }
+    columns["function_description"] = [detector.spec.family for detector in detectors]
+    of_result = pa.array(ranked.finding_r)
+    return {
+        name: pa.array(column, RECORDS.field(name).type).take(of_result) for name, column in columns.items()
+    }
+
+
+def _key_values(ranked: Ranked, role: str, names: Mapping[str, Interner]) -> pa.Array:
+    """The by or the partition value of each result; null where its detector has no such field."""
+    series = ranked.column("series_r")
+    values = pa.nulls(len(ranked), pa.string())
+    for k, finding in enumerate(ranked.findings):
+        field = getattr(finding.space, role)
+        if field is not None:
+            mine = ranked.finding_r == k
+            codes = getattr(finding.space, f"{role}_codes")(series[mine])
+            texts = names[field].texts().take(pa.array(codes)).cast(pa.string())
+            values = pc.replace_with_mask(values, pa.array(mine), texts)
+    return values
+
+
+def _explanations(ranked: Ranked) -> pa.StructArray:
+    """Why each result is unusual: which way, by how many orders of magnitude, and the bounds."""
+    actual, typical = ranked.column("actual_r"), ranked.column("typical_r")
+    return pa.StructArray.from_arrays(
+        [
+            pa.array(np.where(actual < typical, "dip", "spike").astype(object), pa.string()),
+            pa.array(_impact(ranked.column("log_p_single_r"))),
+            pa.array(_impact(ranked.column("log_p_multi_r"))),
+            pa.array(ranked.column("lower_r")),
+            pa.array(typical),
+            pa.array(ranked.column("upper_r")),
+        ],
+        fields=list(RECORDS.field("anomaly_score_explanation").type),
     )
 
 

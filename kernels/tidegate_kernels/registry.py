@@ -11,22 +11,25 @@ cached on disk beside the source (or in the user's cache folder).
 
 Rules for every kernel, so that it can also be compiled ahead of time: the caller
 allocates, nothing raises (a status or a position is returned, "grow and call again"),
-no Python objects, helpers (`device`) live in the kernel's own file, because the
-on-disk cache is keyed by that file's content.
+no Python objects. Helpers (`device`) may live in any file of this package: what is
+cached on disk is stamped with the content of all of them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 KERNELS: dict[str, Kernel] = {}
-_DEVICES: dict[str, list[Callable[..., Any]]] = {}
+_DEVICES: list[Callable[..., Any]] = []
 _ARGUMENT = re.compile(r"^(?:(in|out) )?(i64|i32|u64|u8|f64)(\[\])?$")
 _NUMBA_NAMES = {"i64": "int64", "i32": "int32", "u64": "uint64", "u8": "uint8", "f64": "float64"}
 
@@ -59,19 +62,21 @@ class Kernel:
         from numba import njit, types
         from numba.extending import register_jitable
 
-        for device_function in _DEVICES.pop(self.python.__module__, []):
-            register_jitable(device_function)
+        while _DEVICES:
+            register_jitable(_DEVICES.pop())
 
         def numba_type(argument: tuple[str, str, bool]) -> Any:
             role, name, is_array = argument
             scalar = getattr(types, _NUMBA_NAMES[name])
             return types.Array(scalar, 1, "C", readonly=role == "in") if is_array else scalar
 
-        signature = numba_type(self.result)(*map(numba_type, self.arguments))
-        compiled: Callable[..., Any] = njit(signature, nogil=True, cache=True, error_model="numpy")(
-            self.python
-        )
-        return compiled
+        compiled = njit(nogil=True, cache=True, error_model="numpy")(self.python)
+        # Numba stamps a cached kernel with the file that defines it; a change of a helper in
+        # another file would go unseen. tests/test_kernels.py holds this line to account.
+        compiled._cache._cache_file._source_stamp = _package_stamp()
+        compiled.compile(numba_type(self.result)(*map(numba_type, self.arguments)))
+        compiled.disable_compile()
+        return compiled  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}: {self.signature}>"
@@ -91,9 +96,18 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
 
 def device(function: F) -> F:
-    """Marks a helper that kernels of the same file call; it stays plain Python otherwise."""
-    _DEVICES.setdefault(function.__module__, []).append(function)
+    """Marks a helper that kernels call; it stays plain Python otherwise."""
+    _DEVICES.append(function)
     return function
+
+
+@cache
+def _package_stamp() -> str:
+    """A digest of every source file of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def mode() -> str:
