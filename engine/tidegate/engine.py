@@ -24,7 +24,9 @@ from .timeline import Timeline, jump_limit_ms
 
 PASS_ROWS = 1 << 20
 PASS_BUCKETS = 1 << 16
-"""Rows and buckets in one pass: large enough to be quick, small enough to bound memory."""
+PASS_CELLS = 1 << 22
+"""Rows, buckets, and series times buckets in one pass: large enough to be quick, small enough to
+bound memory and the time until an interrupt is heard."""
 _TABLE_BYTES = 64  # of one series in the tables of keys
 _Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
 
@@ -145,6 +147,11 @@ class Engine:
         """Bytes that the series take in streams, models and tables."""
         return sum(len(lane.space) * lane.series_bytes for lane in self._lanes.values())
 
+    @property
+    def _pass_buckets(self) -> int:
+        """How many buckets one pass may close: every series may have a result in each."""
+        return max(16, min(PASS_BUCKETS, PASS_CELLS // max(self.series, 1)))
+
     def add(self, rows: Rows) -> None:
         """Puts admitted rows into the buffer."""
         if len(rows):
@@ -191,7 +198,7 @@ class Engine:
                 line.finalized_end,
                 line.span_ms,
                 line.latency_ms,
-                PASS_BUCKETS,
+                self._pass_buckets,
                 self._max_gap,
                 planned,
             )
@@ -212,7 +219,7 @@ class Engine:
             return
         end = self.timeline.end_after_advance(time_ms)
         while end is not None and self.timeline.finalized_end < end:
-            self._close(min(end, self.timeline.finalized_end + PASS_BUCKETS * self.timeline.span_ms))
+            self._close(min(end, self.timeline.finalized_end + self._pass_buckets * self._span.span))
 
     def skip(self, time_ms: int) -> None:
         """Drops what is open before the time, rounded up, and goes on from there."""
@@ -226,6 +233,13 @@ class Engine:
             for stream in self._streams():
                 stream.close(end, end)
             self._take_cells()
+
+    def reset(self, start: int, end: int | None) -> None:
+        """Forgets what the open buckets from `start` to `end` hold, so that it can be sent again."""
+        span = self.timeline.open_range(start, end)
+        if span is not None:
+            for stream in self._streams():
+                stream.reset(span[0] // self._span.span, span[1] // self._span.span)
 
     def interim(self, start: int | None, end: int | None) -> None:
         """Adds interim results for the open buckets in a range; changes no model."""

@@ -100,17 +100,24 @@ class Job:
         with self._lock:
             return replace(self._counts, refused_series_record_count=self._engine.refused)
 
-    def post(self, data: Any) -> DataCounts:
+    def post(self, data: Any, *, reset_start: Any = None, reset_end: Any = None) -> DataCounts:
         """Puts records into the job's buffer; returns the counts of this upload.
 
         `data` is anything with an Arrow stream or array (pyarrow, polars, pandas, DuckDB), a
         dict of arrays, a list or iterator of dicts, NDJSON or a JSON array as text or bytes.
+        With `reset_start` what the open buckets from then to `reset_end` hold is forgotten
+        first, so that it can be sent again; with latency there are such buckets.
 
         Raises DataError when the data cannot be read at all (what came before the unreadable
         place stays posted) and StateError when the job is not open.
         """
         with self._lock:
+            start, end = _time_range(reset_start, reset_end, ("reset_start", "reset_end"))
             self._require_open("process data")
+            if start is not None:
+                with self._failing():
+                    self._engine.drain()
+                    self._engine.reset(start, end)
             before = self._intake.snapshot()
             refused = self._engine.refused
             upload = DataCounts(job_id=self.job_id)
@@ -261,12 +268,18 @@ class _Failing:
             self._job._state = "failed"
 
 
-def _interim_range(calc_interim: bool, start: Any, end: Any) -> tuple[int | None, int | None]:
-    """Start and end of the interim results asked for, in the order the API checks them."""
-    first = None if start is None else parse_request_time(start, "start")
-    last = None if end is None or end == "" else parse_request_time(end, "end")
+def _time_range(start: Any, end: Any, names: tuple[str, str]) -> tuple[int | None, int | None]:
+    """Two request times, the second not before the first; an empty `end` is none."""
+    first = None if start is None else parse_request_time(start, names[0])
+    last = None if end is None or end == "" else parse_request_time(end, names[1])
     if first is not None and last is not None and last < first:
         raise RequestError(f"Invalid time range: end time '{end}' is earlier than start time '{start}'.")
+    return first, last
+
+
+def _interim_range(calc_interim: bool, start: Any, end: Any) -> tuple[int | None, int | None]:
+    """Start and end of the interim results asked for, in the order the API checks them."""
+    first, last = _time_range(start, end, ("start", "end"))
     if not isinstance(calc_interim, bool):
         raise RequestError(f"calc_interim: {calc_interim!r} is not true or false")
     if not calc_interim and first is not None:

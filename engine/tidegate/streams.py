@@ -57,6 +57,9 @@ class Stream(Protocol):
     def clear(self) -> None:
         """Forgets every open bucket."""
 
+    def reset(self, first: int, last: int) -> None:
+        """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
+
 
 class RingStream:
     """Counts, or counts with the moments and extremes of a value, in a ring of open buckets."""
@@ -140,6 +143,13 @@ class RingStream:
         """Forgets every open bucket."""
         kernels.clear_ring(self._span.rows, self._capacity, self._width, self._ring, self._touched)
 
+    def reset(self, first: int, last: int) -> None:
+        """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
+        rows, capacity, width = self._span.rows, self._capacity, self._width
+        ring, touched = self._ring.reshape(rows, -1), self._touched.reshape(rows, -1)
+        for bucket in range(first, min(last, first + rows)):
+            kernels.clear_ring(1, capacity, width, ring[bucket % rows], touched[bucket % rows])
+
     def _geometry(self, first_whole: int) -> tuple[int, int, int, int, int, int]:
         span = self._span
         return span.span, span.latency, first_whole, span.rows, self._capacity, self._width
@@ -201,6 +211,14 @@ class ValueStream:
     def clear(self) -> None:
         """Forgets every open bucket."""
         self._used = 0
+
+    def reset(self, first: int, last: int) -> None:
+        """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
+        bucket = self._log[0][: self._used]
+        stay = np.flatnonzero((bucket < first) | (bucket >= last))
+        for column in self._log:
+            column[: len(stay)] = column[stay]
+        self._used = len(stay)
 
 
 def _empty_log(rows: int) -> tuple[I64, I32, F64]:

@@ -115,15 +115,23 @@ class Timeline:
         self.first_whole = None
 
     def interim_range(self, start: int | None, end: int | None) -> tuple[int, int] | None:
-        """Start and end of the open buckets that interim results are asked for; None: no bucket.
+        """The open buckets that interim results are asked for, and that were seen whole so far."""
+        span = self.open_range(start, end)
+        if span is None or self.first_whole is None:
+            return None
+        first = max(span[0], self.first_whole)
+        return (first, span[1]) if first < span[1] else None
+
+    def open_range(self, start: int | None, end: int | None) -> tuple[int, int] | None:
+        """Start and end of the open buckets in a range; None: there is no such bucket.
 
         Without a range, all open ones; `start` is rounded down, `end` up, and both are kept
-        within the open buckets, the only ones that can hold records.
+        within the open buckets, the only ones that can hold records. An `end` that is missing
+        or equal to `start` is a second after it.
         """
-        if self.finalized_end is None or self.open_end is None or self.first_whole is None:
+        if self.finalized_end is None or self.open_end is None:
             return None
-        first = max(self.finalized_end, self.first_whole)
-        last = self.open_end
+        first, last = self.finalized_end, self.open_end
         if start is not None:
             first = max(first, self.floor(start))
             last = min(last, self.ceil(end if end is not None and end > start else start + 1000))
