@@ -71,7 +71,7 @@ UNSUPPORTED = [
     ),
     (job(renormalization_window_days=7), "renormalization_window_days", "renormalization_window_days 7"),
     (job(results_retention_days=30), "results_retention_days", "results_retention_days 30"),
-    (job(datafeed_config={}), "datafeed_config", "datafeed_config (a datafeed; post the records yourself)"),
+    (job(datafeed_config={}), "datafeed_config", "datafeed_config (records are posted to the job instead)"),
 ]
 
 

@@ -95,6 +95,11 @@ class Job:
         return self._state
 
     @property
+    def series_count(self) -> int:
+        """How many series all detectors have."""
+        return self._engine.series
+
+    @property
     def data_counts(self) -> DataCounts:
         """Running totals of what became of all records."""
         with self._lock:

@@ -63,10 +63,21 @@ def to_batches(data: Any, keys: Collection[str] = ()) -> Batches:
     >>> next(to_batches([{"time": 1, "host": {"name": "a"}}])).to_pylist()
     [{'time': 1, 'host.name': 'a'}]
     """
+    if isinstance(data, Batches):
+        return data
     tally = Tally()
     with clear_errors("data"):
         batches = _memory_batches(data, keys, tally)
+    if not isinstance(data, (str, bytes, bytearray, memoryview)):
+        batches = _weighed(batches, tally)
     return Batches(flat_batches(batches, "data"), tally)
+
+
+def _weighed(batches: Iterator[pa.RecordBatch], tally: Tally) -> Iterator[pa.RecordBatch]:
+    """The batches, their size in memory counted as it goes."""
+    for batch in batches:
+        tally.input_bytes += batch.nbytes
+        yield batch
 
 
 def _memory_batches(data: Any, keys: Collection[str], tally: Tally) -> Iterator[pa.RecordBatch]:

@@ -35,7 +35,7 @@ def _settings(config: JobConfig) -> Iterator[tuple[str, str]]:
         if days is not None and not harmless:
             yield key, f"{key} {days}"
     if config.datafeed_config is not None:
-        yield "datafeed_config", "datafeed_config (a datafeed; post the records yourself)"
+        yield "datafeed_config", "datafeed_config (records are posted to the job instead)"
 
 
 def _of_detector(detector: Detector) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,27 @@
+"""The command line: ``tidegate detect``, ``check`` and ``functions``.
+
+Nothing that is imported here imports numpy, pyarrow or Numba: help and wrong options answer
+at once. `run` does, and is imported when there is a file to read.
+"""
+
+from __future__ import annotations
+
+import click
+
+from .. import __version__
+from .check import check
+from .detect import detect
+from .failures import Program
+from .functions import functions
+
+__all__ = ["main"]
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tidegate", message="%(prog)s %(version)s")
+def main() -> None:
+    """Finds anomalies in time series: in files, with the jobs of the tidegate engine."""
+
+
+for command in (detect, check, functions):
+    main.add_command(command)

@@ -1,0 +1,71 @@
+"""Files for results: refused before any work is done, complete or not there at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .failures import Problems
+
+TEXT_FORMATS = {".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".csv": "csv"}
+BINARY_FORMATS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow"}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+ALLOWED = ".parquet, .arrow, .feather, .ipc, .ndjson, .jsonl, .json, .csv, and the last four with .gz or .zst"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file to be written: what it is called in the end, what until then, and its format."""
+
+    path: Path
+    partial: Path
+    format: str
+    compression: str | None
+
+
+@contextmanager
+def open_outputs(file: str, paths: Mapping[str, Path | None]) -> Iterator[dict[str, Output]]:
+    """The outputs of the options that are given; their partial files exist from now on.
+
+    Raises Problems, one for each path that cannot be written or has no known extension, or
+    that would overwrite the input or the other output. Partial files that are left at the end
+    are removed.
+    """
+    given = {option: path for option, path in paths.items() if path is not None}
+    problems = []
+    outputs: dict[str, Output] = {}
+    with ExitStack() as cleanup:
+        for option, path in given.items():
+            try:
+                outputs[option] = output = _opened(path)
+                cleanup.callback(output.partial.unlink, missing_ok=True)
+                if os.path.exists(file) and path.exists() and os.path.samefile(file, path):
+                    raise ValueError("is the file to be read")
+                if any(o is not output and o.path.absolute() == path.absolute() for o in outputs.values()):
+                    raise ValueError("is written by the other option already")
+            except ValueError as error:
+                problems.append(f"{option}: {path}: {error}")
+            except OSError as error:
+                problems.append(f"{option}: {path}: cannot be written: {error.strerror}")
+        if problems:
+            raise Problems(problems)
+        yield outputs
+
+
+def _opened(path: Path) -> Output:
+    name = path.name.lower()
+    stem, extension = os.path.splitext(name)
+    compression = COMPRESSIONS.get(extension)
+    if compression is not None:
+        extension = os.path.splitext(stem)[1]
+    formats = TEXT_FORMATS if compression else TEXT_FORMATS | BINARY_FORMATS
+    if extension not in formats:
+        raise ValueError(f"unknown extension; allowed are {ALLOWED}")
+    if path.is_dir():
+        raise ValueError("is a directory")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{id(path)}.partial")
+    partial.open("xb").close()
+    return Output(path, partial, formats[extension], compression)
