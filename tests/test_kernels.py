@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
 import tidegate_kernels.admit  # noqa: F401 - declares a kernel
 from tidegate_kernels import registry
 
@@ -31,7 +34,8 @@ table = pa.table({
     "id": [f"id-{k}" for k in range(n)],
     "dc": pa.array([f"dc-{k}" for k in random.integers(0, 2, n)]).dictionary_encode(),
 })
-by, pair = {"by_field_name": "host"}, {"by_field_name": "host", "partition_field_name": "dc", "use_null": True}
+by = {"by_field_name": "host"}
+pair = {**by, "partition_field_name": "dc", "use_null": True}
 detectors = [
     {"function": "metric", "field_name": "value", **by},
     {"function": "median", "field_name": "value"},
@@ -48,9 +52,12 @@ job.post(table.slice(0, 900))
 job.flush(calc_interim=True)
 job.post(table.slice(900))
 job.flush(advance_time=int(time[-1]) // 1000 + 7200, calc_interim=True)
-tables = [job.records().drop_columns([]).to_pylist(), job.buckets().drop_columns(["processing_time_ms"]).to_pylist()]
+records = job.records().to_pylist()
+buckets = job.buckets().drop_columns(["processing_time_ms"]).to_pylist()
 used = sorted(name for name, kernel in registry.KERNELS.items() if kernel._call is not None)
-print(json.dumps([registry.mode(), used, repr(tables), len(tables[0]), job.data_counts.processed_record_count, sorted(registry.KERNELS)]))
+processed = job.data_counts.processed_record_count
+tables = repr([records, buckets])
+print(json.dumps([registry.mode(), used, tables, len(records), processed, sorted(registry.KERNELS)]))
 """
 
 
@@ -100,3 +107,45 @@ def test_unknown_mode(monkeypatch, capsys):
     monkeypatch.setenv("TIDEGATE_KERNELS", "gpu")
     assert registry.mode() == "jit"
     assert "'gpu' is not one of jit, python" in capsys.readouterr().err
+
+
+SCORE_ONE = """
+import numpy as np
+from tidegate_kernels import score
+history, out = np.zeros(score.HISTORY_SIZE), [np.zeros(1) for _ in range(3)]
+one = np.ones(1, np.int64)
+score.score_buckets(one, np.array([-40.0]), np.array([99.9]), np.array([-40.0]), one, 1, 2, 900_000, 1,
+                    history, history.copy(), *out)
+print(out[2][0])
+"""
+
+
+def test_a_cached_kernel_sees_a_change_of_a_helper_in_another_file(tmp_path):
+    """The cache serves what has not changed, and nothing that has, in whatever file it is."""
+    package = tmp_path / "kernels" / "tidegate_kernels"
+    shutil.copytree(Path(registry.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(package.parent),
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "TIDEGATE_KERNELS": "jit",
+    }
+
+    def scored() -> tuple[float, dict[Path, int]]:
+        command = [sys.executable, "-W", "error", "-c", SCORE_ONE]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return float(done.stdout), {
+            path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.nbc")
+        }
+
+    before, _ = scored()
+    helper = package / "event.py"
+    text = helper.read_text()
+    assert text.count("return 100.0 - 92.") == 1
+    helper.write_text(text.replace("return 100.0 - 92.", "return 90.0 - 92."))
+    changed, compiled = scored()
+    again, served = scored()
+    assert (changed, again) == (before - 10, changed)
+    assert served == compiled
+    assert len(compiled) >= 1

@@ -96,8 +96,11 @@ def test_no_interim_results_for_a_bucket_seen_in_part():
 def test_an_advance_is_bounded():
     """An advance over too many buckets is refused with the numbers."""
     line = begun()
-    with pytest.raises(TimeError, match="advance_time: .* would finalise 10000001 buckets"):
-        line.end_after_advance(line.finalized_end + (MAX_ADVANCE_BUCKETS + 1) * SPAN)
+    with pytest.raises(TimeError, match=r"advance_time: \d+ would finalise 10000001 buckets"):
+        line.check_advance(line.finalized_end + (MAX_ADVANCE_BUCKETS + 1) * SPAN, None)
+    line.check_advance(line.finalized_end + MAX_ADVANCE_BUCKETS * SPAN, None)
+    far = 10 * MAX_ADVANCE_BUCKETS * SPAN
+    line.check_advance(far + 5 * SPAN, far)
 
 
 def test_jump_limit():

@@ -1,0 +1,78 @@
+"""The command line: check, functions and version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.cli.samples import errors_of, run
+
+import tidegate
+from tidegate.config import FUNCTIONS
+
+
+def test_check_says_that_a_configuration_is_valid(job_file: Path) -> None:
+    """A configuration that can run is shown in one line."""
+    result = run("check", job_file)
+    assert result.exit_code == 0
+    described = "JobConfig('job': mean(value) by host in buckets of 1h; time in 'time' as epoch)"
+    assert result.stdout == f"{job_file}: valid: {described}\n"
+    assert run("check", "-", input=job_file.read_bytes()).stdout.startswith("standard input: valid: ")
+
+
+def test_check_warns(job_file: Path) -> None:
+    """What is allowed but unwise is said, and the status stays 0."""
+    job_file.write_text(job_file.read_text().replace('"1h"', '"7m"'))
+    result = run("check", job_file)
+    assert result.exit_code == 0
+    assert f"{job_file}: warning: bucket_span 7m" in result.stdout
+
+
+def test_check_tells_all_problems_with_their_paths(tmp_path: Path) -> None:
+    """Every problem has a line with its path."""
+    (path := tmp_path / "job.json").write_text(
+        '{"job_id": "A", "analysis_config": {"bucket_span": 0, "detectors": [{"function": "x"}]}}'
+    )
+    found = errors_of("check", path)
+    assert all(message.startswith(f"{path}: ") for message in found)
+    paths = [message.removeprefix(f"{path}: ").split(":")[0] for message in found]
+    assert set(paths) == {
+        "job_id",
+        "analysis_config.bucket_span",
+        "analysis_config.detectors[0].function",
+        "data_description",
+    }
+
+
+def test_check_tells_what_is_not_supported_yet(job_file: Path) -> None:
+    """What is valid and not built yet is told, in check and in detect."""
+    job_file.write_text(job_file.read_text().replace('"1h",', '"1h", "influencers": ["host"],'))
+    message = f"{job_file}: analysis_config.influencers: influencers [host] is not supported yet"
+    assert errors_of("check", job_file) == [message]
+    assert errors_of("detect", "any.csv", "--config", job_file) == [message]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "No such file"), ("{", "line 1, column 2"), ("[]", "a job configuration is")]
+)
+def test_check_tells_what_is_no_configuration(text: str | None, message: str, tmp_path: Path) -> None:
+    """A file that is missing or no JSON object is one line, with the name once."""
+    path = tmp_path / "job.json"
+    if text is not None:
+        path.write_text(text)
+    for args in (("check", path), ("detect", "any.csv", "--config", path)):
+        (found,) = errors_of(*args)
+        assert found.startswith(f"{path}: {message}")
+        assert found.count(str(path)) == 1
+
+
+def test_functions_lists_all() -> None:
+    """The table of functions has a line for each, and marks what is not executed."""
+    listed = {line.split()[0]: line for line in run("functions").stdout.splitlines()[1:] if line}
+    assert set(FUNCTIONS) <= set(listed)
+    assert all(("(*)" in listed[name]) != function.executed for name, function in FUNCTIONS.items())
+
+
+def test_version_is_that_of_the_package() -> None:
+    """--version prints name and version."""
+    assert run("--version").stdout == f"tidegate {tidegate.__version__}\n"

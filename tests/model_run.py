@@ -1,0 +1,98 @@
+"""Many series through the model kernel, call by call, for tests of the kernel by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tidegate_kernels import model
+
+SPAN_MS = 900_000
+START = 2_000_000
+"""An absolute bucket, some decades after the epoch."""
+WEEK = 7 * 86_400_000 // SPAN_MS
+COLUMNS = (
+    "bucket",
+    "series",
+    "actual",
+    "typical",
+    "lower",
+    "upper",
+    "log_p",
+    "log_p_single",
+    "log_p_multi",
+    "score",
+)
+BUCKET, ACTUAL, TYPICAL, LOG_P, SCORE = (
+    COLUMNS.index(name) for name in ("bucket", "actual", "typical", "log_p", "score")
+)
+
+
+class ModelRun:
+    """Feeds cells to update_series, call by call, and keeps all results."""
+
+    def __init__(self, n_series: int, kernel: Any = model.update_series, **settings: float) -> None:
+        self.kernel = kernel
+        self.state = np.zeros(n_series * model.STATE_SIZE)
+        self.settings = np.zeros(model.SETTINGS_SIZE)
+        self.settings[model.SPAN_MS] = SPAN_MS
+        self.settings[model.THRESHOLD] = 2.0
+        for name, value in settings.items():
+            self.settings[getattr(model, name.upper())] = value
+        self.rows: list[tuple[float, ...]] = []
+        self.minimum: list[float] = []
+        self.scored: list[int] = []
+
+    def feed(
+        self,
+        values_sb: np.ndarray,
+        bucket_from: int,
+        *,
+        capacity: int = 0,
+        learn: int = 1,
+        sparse: bool = False,
+        clock_offset: int = 0,
+        completeness: float = 1.0,
+        records: float = 1.0,
+    ) -> np.ndarray:
+        """One call over values_sb (series by bucket; with sparse NaN means no cell at all).
+
+        Returns a row of COLUMNS for every result.
+        """
+        n_series, n = values_sb.shape
+        cells = ~np.isnan(values_sb) if sparse else np.ones(values_sb.shape, bool)
+        series_c, at_c = np.nonzero(cells)
+        first_s = np.searchsorted(series_c, np.arange(n_series + 1)).astype(np.int64)
+        calendar = (np.zeros(n, np.int64), np.zeros(n), np.zeros(n, np.int64), np.zeros(n))
+        model.fill_calendar(bucket_from, bucket_from + n, SPAN_MS, *calendar)
+        capacity = capacity or values_sb.size + 1
+        outs = [np.zeros(capacity, np.int64) for _ in range(2)] + [np.zeros(capacity) for _ in range(8)]
+        minimum, scored = np.zeros(n), np.zeros(n, np.int64)
+        work, resume = np.zeros(model.WORK_SIZE), np.zeros(4, np.int64)
+        rows: list[tuple[float, ...]] = []
+        while not resume[3]:
+            found = self.kernel(
+                np.arange(n_series), first_s, bucket_from + at_c, values_sb[cells],
+                np.full(len(at_c), records), *calendar, self.state, self.settings, work,
+                bucket_from, bucket_from + n, clock_offset, learn, np.full(n, completeness),
+                *outs, minimum, scored, resume,
+            )  # fmt: skip
+            rows += zip(*(out[:found].tolist() for out in outs), strict=True)
+        self.rows += rows
+        self.minimum += minimum.tolist()
+        self.scored += scored.tolist()
+        return np.array(rows).reshape(-1, len(COLUMNS))
+
+    def peek(self, value: float, bucket: int, **options: float) -> np.ndarray:
+        """What the first series would make of one more value, which changes nothing."""
+        return self.feed(np.array([[float(value)]]), bucket, learn=0, **options)[0]
+
+
+def seasonal(n_series: int, n: int, seed: int = 7) -> np.ndarray:
+    """Values around 100 with the wave of the day, noise of 5 and some outliers."""
+    rng = np.random.default_rng(seed)
+    wave = 100 + 30 * np.sin(2 * np.pi * np.arange(n) / 96)
+    values = wave + rng.normal(0, 5, (n_series, n))
+    values[rng.random(values.shape) < 0.003] *= 3
+    return values

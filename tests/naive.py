@@ -1,0 +1,566 @@
+"""The naive twin: the engine again in plain, slow Python, one record at a time.
+
+Written from the contract (sections 1.5, 1.7, 2.3 to 2.5 and the functions table), with dictionaries
+and no regard for speed; every fast path is compared with it. Times are integer epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from tidegate.timeline import jump_limit_ms
+
+AGREE = 10
+"""So many records in a row make a jump in time believed."""
+LATEST_MS = 253_402_300_799_999
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_FEATURES = {
+    "count": ("count",),
+    "non_zero_count": ("count",),
+    "sum": ("sum",),
+    "non_null_sum": ("sum",),
+    "metric": ("mean", "min", "max"),
+}
+
+Record = Mapping[str, Any]
+
+
+class Cell(NamedTuple):
+    """What a model sees of one series in one bucket; `value` None is no sample, but a sign of life."""
+
+    bucket: int
+    by: str
+    partition: str
+    value: float | None
+    records: int
+
+
+class SeriesKey(NamedTuple):
+    """Which model of which detector: `detector` is its index."""
+
+    detector: int
+    feature: str
+    by: str
+    partition: str
+
+
+class Model(Protocol):
+    """The model of all series.
+
+    One that has a method ``end_bucket(bucket_index, skipped_buckets, learn)`` is told when all cells of
+    a bucket were observed, which is when zeros can be filled in; it returns more records, or None.
+    """
+
+    def observe(
+        self, series_key: SeriesKey, bucket_index: int, value: float | None, records: int, learn: bool
+    ) -> Any | None:
+        """Scores one cell, then learns it unless it is an interim one; a record if it is unusual."""
+
+
+class NaiveDetector(NamedTuple):
+    """A detector by its features; the names are those of the fields."""
+
+    index: int
+    features: tuple[str, ...]
+    value: str | None
+    by: str | None
+    partition: str | None
+    use_null: bool
+
+    @classmethod
+    def of(cls, index: int, config: Record) -> NaiveDetector:
+        """The detector that a part of a job configuration describes."""
+        function = config.get("function", "metric").removeprefix("low_").removeprefix("high_")
+        return cls(
+            index,
+            _FEATURES.get(function, (function,)),
+            config.get("field_name"),
+            config.get("by_field_name"),
+            config.get("partition_field_name"),
+            config.get("use_null", False),
+        )
+
+    def cells(self, feature: str, bucket: int, records: Sequence[Record]) -> Iterator[Cell]:
+        """The cells that the records of a bucket come to."""
+        groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for record in records:
+            by = key_text(record.get(self.by)) if self.by is not None else ""
+            partition = key_text(record.get(self.partition)) if self.partition is not None else ""
+            if self.by is not None and by == "" and not self.use_null:
+                continue
+            if feature == "count":
+                groups[by, partition].append(1)
+                continue
+            value = record.get(self.value)
+            sample = key_text(value) or None if feature == "distinct_count" else number(value)
+            if sample is not None:
+                groups[by, partition].append(sample)
+        for (by, partition), samples in sorted(groups.items()):
+            yield Cell(bucket, by, partition, statistic(feature, samples), len(samples))
+
+
+def statistic(feature: str, samples: Sequence[Any]) -> float | None:
+    """The feature of the samples of one series in one bucket; None if it is not a finite number."""
+    n = len(samples)
+    if feature == "count":
+        return float(n)
+    if feature == "distinct_count":
+        return float(len(set(samples)))
+    if feature == "min":
+        return min(samples)
+    if feature == "max":
+        return max(samples)
+    if feature == "median":
+        ordered = sorted(samples)
+        low, high = ordered[(n - 1) // 2], ordered[n // 2]
+        return low if low == high else low / 2 + high / 2
+    total = 0.0
+    for sample in samples:
+        total += sample
+    if feature == "sum":
+        return _finite(total)
+    if feature == "mean":
+        return _finite(total / n)
+    assert feature == "varp"
+    if n < 3:
+        return None
+    mean = math.fsum(sample / n for sample in samples)
+    return _finite(sum((sample - mean) ** 2 for sample in samples) / n)
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
+
+
+def number(value: Any) -> float | None:
+    """The finite number that a value is or, as text, stands for."""
+    if isinstance(value, str):
+        value = float(value) if _NUMBER.fullmatch(value.strip()) else None
+    if value is None or isinstance(value, bool):
+        return None
+    return _finite(float(value))
+
+
+def key_text(value: Any) -> str:
+    """The text of a key or distinct value: numbers and booleans as in JSON, empty for none."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def parse_time(value: Any, time_format: str) -> int | None:
+    """Epoch milliseconds by ``epoch`` or ``epoch_ms``, as a number, its text, or ISO-8601 text."""
+    if isinstance(value, str):
+        if _NUMBER.fullmatch(value):
+            value = float(value)
+        else:
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError:
+                return None
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            milliseconds = int(aware.timestamp()) * 1000 + moment.microsecond // 1000
+            return milliseconds if 0 <= milliseconds <= LATEST_MS else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    if not math.isfinite(value) or value < 0:
+        return None
+    time = math.floor(value) * (1000 if time_format == "epoch" else 1)
+    return time if time <= LATEST_MS else None
+
+
+def span_ms(value: str | int) -> int:
+    """Milliseconds of a span such as 5m; a number counts seconds."""
+    text = str(value)
+    return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text) * 1000
+
+
+@dataclass
+class Diagnostics:
+    """The sliding window over record counts per bucket; buckets are judged as they leave it."""
+
+    span: int
+    width: int
+    counts: Counter[int] = field(default_factory=Counter)
+    first: int | None = None
+    last: int = 0
+    judged: int = 0
+    empty: int = 0
+    sparse: int = 0
+    latest_empty: int | None = None
+    latest_sparse: int | None = None
+
+    def see(self, time: int) -> None:
+        """Counts a record; one older than the window was judged without it."""
+        bucket = time // self.span
+        if self.first is None:
+            self.first = self.last = bucket
+        if bucket > self.last:
+            self.leave(bucket - self.width + 1)
+            self.last = bucket
+        if bucket >= self.first:
+            self.counts[bucket] += 1
+
+    def leave(self, until: int) -> None:
+        """Judges every bucket before `until`."""
+        assert self.first is not None
+        while self.first < until and self.first <= self.last:
+            self._judge(self.first)
+            self.first += 1
+        if self.first < until:
+            self.judged += until - self.first
+            self.empty += until - self.first
+            self.latest_empty = (until - 1) * self.span
+            self.first = until
+
+    def _judge(self, bucket: int) -> None:
+        self.judged += 1
+        seen = [self.counts[b] for b in range(bucket, min(self.last, bucket + self.width - 1) + 1)]
+        if seen[0] == 0:
+            self.empty += 1
+            self.latest_empty = bucket * self.span
+        elif math.log(sum(seen) / len(seen)) - math.log(seen[0]) > 2:
+            self.sparse += 1
+            self.latest_sparse = bucket * self.span
+
+    def drain(self) -> None:
+        """Ends an upload: everything before the newest bucket is judged."""
+        if self.first is not None:
+            self.leave(self.last)
+
+    def forget(self) -> None:
+        """Starts again; what was judged stays counted."""
+        self.first = None
+        self.counts.clear()
+
+
+class NaiveJob:
+    """A job, open from the start; results are there as soon as a record makes them.
+
+    `cells` and `interim_cells` hold, for every (detector index, feature), the input of the model in
+    the order of buckets. For functions that fill with zeros, which buckets without a cell are zeros
+    is the model's business. `discarded` counts used records that no final bucket counts: of buckets
+    not seen whole, or skipped; `forgotten` whether a stray first record was taken back.
+    """
+
+    def __init__(self, config: Record, model: Model | None = None) -> None:
+        analysis, data = config["analysis_config"], config.get("data_description", {})
+        self.detectors = [NaiveDetector.of(i, d) for i, d in enumerate(analysis["detectors"])]
+        self.span = span_ms(analysis.get("bucket_span", "5m"))
+        buckets = math.ceil(span_ms(analysis.get("latency", 0)) / self.span)
+        self.latency = buckets * self.span
+        self.model = model
+        self._time_field = data.get("time_field", "time")
+        self._time_format = data.get("time_format", "epoch_ms")
+        roles = [(d.value, d.by, d.partition) for d in self.detectors]
+        self._analysed = {name for role in roles for name in role if name is not None}
+        numeric = {d.value for d in self.detectors if d.features not in (("count",), ("distinct_count",))}
+        self._numeric = numeric - {None}
+        self._limit = jump_limit_ms(self.span)
+
+        self._finalized: int | None = None  # F
+        self._whole: int | None = None  # start of the first bucket that can have been seen whole
+        self._open: dict[int, list[Record]] = {}
+        self.skipped_buckets = 0
+        self.discarded = 0
+        self.forgotten = False
+
+        self._newest: int | None = None
+        self._only_bucket: int | None = None  # the first bucket, as long as it is all there is
+        self._moved: int | None = None  # latest advance or skip
+        self._barrier: int | None = None  # boundary that it set
+        self._run: tuple[int, int, int] = (0, 0, 0)  # direction, length, last time of agreeing records
+
+        self._counts: Counter[str] = Counter()
+        self._earliest: int | None = None
+        self._first_earliest: int | None = None
+        self._window = Diagnostics(self.span, max(10, buckets))
+
+        self._final: list[dict[str, Any]] = []
+        self._interim: list[dict[str, Any]] = []
+        self._final_records: list[Any] = []
+        self._interim_records: list[Any] = []
+        self._sweep = True
+        self.cells: dict[tuple[int, str], list[Cell]] = defaultdict(list)
+        self.interim_cells: dict[tuple[int, str], list[Cell]] = defaultdict(list)
+
+    # Verbs
+
+    def post(self, records: Sequence[Record]) -> dict[str, Any]:
+        """Takes records one by one; the counts of this upload."""
+        before, counted = self.data_counts, self._counts["processed_record_count"]
+        window = (self._window.latest_empty, self._window.latest_sparse)
+        for record in records:
+            self._take(record)
+        self._window.drain()
+        is_first = counted == 0 and self._counts["processed_record_count"] > 0
+        if is_first:
+            self._first_earliest = self._earliest
+        after = self.data_counts
+        upload = {name: n - before[name] for name, n in after.items() if name.endswith("_count")}
+        latest = self._window.latest_empty, self._window.latest_sparse
+        return {
+            **upload,
+            "earliest_record_timestamp": self._earliest if is_first else None,
+            "latest_record_timestamp": self._newest,
+            "latest_empty_bucket_timestamp": None if latest[0] == window[0] else latest[0],
+            "latest_sparse_bucket_timestamp": None if latest[1] == window[1] else latest[1],
+        }
+
+    def flush(
+        self,
+        calc_interim: bool = False,
+        start: int | None = None,
+        end: int | None = None,
+        advance_time: int | None = None,
+        skip_time: int | None = None,
+    ) -> int | None:
+        """Skips, then advances, then makes interim results; the last finalised bucket end."""
+        if skip_time is not None:
+            self._skip(skip_time)
+            self._has_moved(skip_time)
+        if advance_time is not None:
+            self._advance(advance_time)
+            self._has_moved(advance_time)
+        if calc_interim:
+            self._make_interim(start, end)
+        self._sweep = True
+        return self._finalized
+
+    def close(self) -> None:
+        """Closes; nothing changes, for everything complete has been finalised already."""
+
+    def open(self) -> None:
+        """Opens again; interim results go with the next bucket."""
+        self._sweep = True
+
+    @property
+    def last_finalized_bucket_end(self) -> int | None:
+        """F; None as long as there is no boundary."""
+        return self._finalized
+
+    @property
+    def buckets(self) -> list[dict[str, Any]]:
+        """All buckets, final ones first."""
+        return [*self._final, *self._interim]
+
+    @property
+    def records(self) -> list[Any]:
+        """What the model returned, that of final buckets first."""
+        return [*self._final_records, *self._interim_records]
+
+    @property
+    def open_records(self) -> int:
+        """Records in buckets that are open."""
+        return sum(map(len, self._open.values()))
+
+    @property
+    def data_counts(self) -> dict[str, Any]:
+        """Running totals."""
+        names = (
+            "processed_record_count",
+            "out_of_order_timestamp_count",
+            "invalid_date_count",
+            "far_future_record_count",
+            "ignored_record_count",
+            "input_field_count",
+            "missing_field_count",
+            "invalid_value_count",
+        )
+        counts: dict[str, Any] = {name: self._counts[name] for name in names}
+        processed, missing = counts["processed_record_count"], counts["missing_field_count"]
+        return {
+            **counts,
+            "input_record_count": sum(counts[name] for name in names[:3]),
+            "processed_field_count": max(processed * len(self._analysed) - missing, 0),
+            "bucket_count": self._window.judged,
+            "empty_bucket_count": self._window.empty,
+            "sparse_bucket_count": self._window.sparse,
+            "earliest_record_timestamp": self._first_earliest,
+            "latest_record_timestamp": self._newest,
+            "latest_empty_bucket_timestamp": self._window.latest_empty,
+            "latest_sparse_bucket_timestamp": self._window.latest_sparse,
+        }
+
+    # One record
+
+    def _take(self, record: Record) -> None:
+        counts = self._counts
+        counts["input_field_count"] += sum(
+            value is not None for name, value in record.items() if name != self._time_field
+        )
+        time = parse_time(record.get(self._time_field), self._time_format)
+        if time is None:
+            counts["invalid_date_count"] += 1
+            return
+        times = [known for known in (self._newest, self._moved) if known is not None]
+        is_jump = bool(times) and time > max(times) + self._limit
+        if is_jump and not self._agrees(time, 1):
+            counts["invalid_date_count"] += 1
+            counts["far_future_record_count"] += 1
+            return
+        if self._newest is not None and time < self._floor(self._newest) - self.latency:
+            is_before_stray = (
+                self._floor(self._newest) == self._only_bucket and time < self._newest - self._limit
+            )
+            if not is_before_stray or not self._agrees(time, -1):
+                if not is_before_stray:
+                    self._run = (0, 0, 0)
+                counts["out_of_order_timestamp_count"] += 1
+                return
+            self._forget()
+        self._run = (0, 0, 0)
+        self._see(time)
+        counts["processed_record_count"] += 1
+        counts["missing_field_count"] += sum(record.get(name) is None for name in self._analysed)
+        if self._barrier is not None and time < self._barrier:
+            counts["ignored_record_count"] += 1
+            return
+        counts["invalid_value_count"] += sum(
+            record.get(name) is not None and number(record[name]) is None for name in self._numeric
+        )
+        if is_jump:
+            self._pass_over(time)
+        self._use(time, record)
+
+    def _agrees(self, time: int, direction: int) -> bool:
+        """Whether this is the tenth record in a row that speaks for a jump in the direction."""
+        running, length, last = self._run
+        goes_on = running == direction and abs(time - last) <= self._limit
+        self._run = (direction, length + 1 if goes_on else 1, time)
+        return self._run[1] >= AGREE
+
+    def _see(self, time: int) -> None:
+        """Moves what is known of the times of processed records."""
+        if self._newest is None:
+            self._only_bucket = self._floor(time) if self._moved is None else None
+        elif self._floor(time) > self._floor(self._newest):
+            self._only_bucket = None
+        self._newest = time if self._newest is None else max(self._newest, time)
+        self._earliest = time if self._earliest is None else min(self._earliest, time)
+        self._window.see(time)
+
+    def _use(self, time: int, record: Record) -> None:
+        """Puts a record into its bucket once all that it completes is closed."""
+        if self._finalized is None:
+            self._finalized = self._floor(time) - self.latency
+        self._seen_from(time)
+        self._close_until(time)
+        assert self._finalized is not None
+        assert self._finalized <= self._floor(time) <= self._finalized + self.latency
+        self._open.setdefault(self._floor(time), []).append(record)
+
+    def _forget(self) -> None:
+        """All there was proved to be a stray record, or a few: as if they had never been."""
+        self.forgotten = True
+        self._counts["ignored_record_count"] = self._counts["processed_record_count"]
+        self._open.clear()
+        self._finalized = self._whole = self._newest = self._earliest = self._only_bucket = None
+        self._window.forget()
+
+    # Time
+
+    def _floor(self, time: int) -> int:
+        return time - time % self.span
+
+    def _ceil(self, time: int) -> int:
+        return self._floor(time + self.span - 1)
+
+    def _seen_from(self, time: int) -> None:
+        """The job sees everything from this time on."""
+        whole = self._ceil(time)
+        self._whole = whole if self._whole is None else min(self._whole, whole)
+
+    def _close_until(self, time: int) -> None:
+        """Closes every bucket that ends by the time, less the latency."""
+        assert self._finalized is not None
+        while self._finalized + self.span + self.latency <= time:
+            self._close_bucket()
+
+    def _close_bucket(self) -> None:
+        assert self._finalized is not None
+        start = self._finalized
+        self._finalized += self.span
+        records = self._open.pop(start, [])
+        assert self._whole is not None
+        if start < self._whole:
+            self.discarded += len(records)
+            return
+        self._result(start, records, is_interim=False)
+
+    def _advance(self, time: int) -> None:
+        if self._finalized is None:
+            self._finalized = self._floor(time) - self.latency
+            self._seen_from(time)
+            return
+        self._close_until(time)
+
+    def _skip(self, time: int) -> None:
+        end = self._ceil(time)
+        if self._finalized is not None and end <= self._finalized:
+            return
+        if self._finalized is not None:
+            self.skipped_buckets += (end - self._finalized) // self.span
+        for start in [start for start in self._open if start < end]:
+            self.discarded += len(self._open.pop(start))
+        self._finalized = end
+        self._seen_from(end)
+
+    def _has_moved(self, time: int) -> None:
+        self._only_bucket = None
+        self._moved = time if self._moved is None else max(self._moved, time)
+        assert self._finalized is not None
+        self._barrier = self._finalized if self._barrier is None else max(self._barrier, self._finalized)
+
+    def _pass_over(self, time: int) -> None:
+        """A believed jump: what is open closes, the gap is passed over."""
+        assert self._finalized is not None
+        for _ in range(self.latency // self.span + 1):
+            self._close_bucket()
+        self._skip(self._floor(time) - self.latency)
+
+    # Results
+
+    def _make_interim(self, start: int | None, end: int | None) -> None:
+        if self._finalized is None:
+            return
+        assert self._whole is not None
+        first, last = self._finalized, self._finalized + self.latency + self.span
+        if start is not None:
+            end = start + 1000 if end is None or end == start else end
+            first, last = max(first, self._floor(start)), min(last, self._ceil(end))
+        first = max(first, self._whole)
+        if first < last:
+            self.interim_cells.clear()
+        for bucket in range(first, last, self.span):
+            self._result(bucket, self._open.get(bucket, []), is_interim=True)
+
+    def _result(self, bucket: int, records: Sequence[Record], *, is_interim: bool) -> None:
+        if self._sweep:
+            self._interim, self._interim_records = [], []
+            self._sweep = False
+        results = self._interim if is_interim else self._final
+        results.append({"timestamp": bucket, "event_count": len(records), "is_interim": is_interim})
+        found = self._interim_records if is_interim else self._final_records
+        cells = self.interim_cells if is_interim else self.cells
+        index, learn = bucket // self.span, not is_interim
+        for detector in self.detectors:
+            for feature in detector.features:
+                for cell in detector.cells(feature, bucket, records):
+                    cells[detector.index, feature].append(cell)
+                    if self.model is not None:
+                        key = SeriesKey(detector.index, feature, cell.by, cell.partition)
+                        made = self.model.observe(key, index, cell.value, cell.records, learn)
+                        if made is not None:
+                            found.append(made)
+        end_bucket = getattr(self.model, "end_bucket", None)
+        if end_bucket is not None:
+            found.extend(end_bucket(index, self.skipped_buckets, learn) or ())

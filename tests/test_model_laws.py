@@ -1,0 +1,176 @@
+"""What the per-series model promises about time, open buckets, sides, scores and idle series."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.model_run import ACTUAL, LOG_P, SCORE, START, TYPICAL, WEEK, ModelRun, seasonal
+
+from tidegate import JobConfig
+from tidegate.config.functions import FUNCTIONS
+from tidegate.model import FeatureModel
+from tidegate_kernels import model
+from tidegate_kernels.event import EVENT_KEEP, EVENT_MAX, EVENT_SLOT, EVENT_START, close_event
+from tidegate_kernels.state import DAYS
+
+RARE, PLAIN = np.log(1e-4), np.log(0.05)
+
+
+def quiet(n: int, seed: int = 11) -> np.ndarray:
+    """One series of normal noise: 100 with a standard deviation of 5."""
+    return np.random.default_rng(seed).normal(100, 5, (1, n))
+
+
+def test_a_skipped_gap_ages_nothing() -> None:
+    """A gap of whole weeks with a matching clock offset leaves no trace: not a bit differs."""
+    values = seasonal(2, 700)
+    whole, gap = ModelRun(2, prune_buckets=100), ModelRun(2, prune_buckets=100)
+    for run, weeks in ((whole, 0), (gap, 3)):
+        run.feed(values[:, :400], START)
+        run.feed(values[:, 400:], START + 400 + weeks * WEEK, clock_offset=weeks * WEEK)
+    assert [row[1:] for row in whole.rows] == [row[1:] for row in gap.rows]
+    assert len(whole.rows) > 1000
+    assert np.array_equal(whole.state, gap.state)
+
+
+def test_a_gap_that_is_not_skipped_prunes() -> None:
+    """Without the offset the same gap is idle time, and the series starts afresh after it."""
+    values = seasonal(1, 500)
+    run, fresh = ModelRun(1, prune_buckets=100), ModelRun(1, prune_buckets=100)
+    run.feed(values[:, :400], START)
+    after = run.feed(values[:, 400:], START + 400 + WEEK)
+    assert np.array_equal(after, fresh.feed(values[:, 400:], START + 400 + WEEK))
+    assert np.array_equal(run.state, fresh.state)
+
+
+@pytest.mark.parametrize(("idle", "afresh"), [(96, False), (97, True)])
+def test_a_series_idle_for_longer_than_the_window_starts_afresh(idle: int, afresh: bool) -> None:
+    """The window is exact: at its length the series lives on, one bucket later it is new."""
+    run, fresh = ModelRun(1, prune_buckets=96), ModelRun(1, prune_buckets=96)
+    run.feed(quiet(300), START)
+    again = START + 299 + idle
+    run.feed(quiet(5, 12), again)
+    fresh.feed(quiet(5, 12), again)
+    assert np.array_equal(run.state, fresh.state) == afresh
+
+
+def test_an_open_count_is_judged_by_what_it_should_have_so_far() -> None:
+    """Half the usual count in a half-full bucket is usual; in a whole bucket it is not."""
+    run = ModelRun(1, counts=1)
+    run.feed(np.random.default_rng(4).poisson(100, (1, 400)).astype(float), START)
+    open_, closed = (run.peek(50, START + 400, completeness=share) for share in (0.5, 1.0))
+    assert open_[LOG_P] > PLAIN
+    assert closed[LOG_P] < RARE
+    assert open_[ACTUAL] == 50
+
+
+def test_an_open_count_that_is_too_high_already_is_judged_as_it_is() -> None:
+    """What an open bucket misses never lifts a value above what is typical."""
+    run = ModelRun(1, counts=1)
+    run.feed(np.random.default_rng(4).poisson(100, (1, 400)).astype(float), START)
+    whole = run.peek(200, START + 400)
+    assert whole[LOG_P] < RARE
+    for completeness in (0.0, 0.5, 0.99):
+        assert np.array_equal(run.peek(200, START + 400, completeness=completeness), whole)
+
+
+def test_a_value_of_few_records_is_judged_more_mildly() -> None:
+    """A mean of one record where a hundred are typical varies more, if the function says so."""
+    for by_records in (0, 1):
+        run = ModelRun(1, scale_by_records=by_records)
+        run.feed(quiet(400), START, records=100.0)
+        one, many = (run.peek(150, START + 400, records=n)[LOG_P] for n in (1.0, 100.0))
+        assert many < RARE
+        assert one > PLAIN if by_records else one == many
+
+
+@pytest.mark.parametrize("side", [-1, 0, 1])
+def test_only_the_side_asked_for_is_unusual(side: int) -> None:
+    """A rise is unusual for high and both, a drop for low and both."""
+    run = ModelRun(1, side=side)
+    run.feed(quiet(400), START)
+    for value, direction in ((160, 1), (40, -1)):
+        log_p = run.peek(value, START + 400)[LOG_P]
+        assert log_p < RARE if side in (0, direction) else log_p > PLAIN
+
+
+@pytest.mark.parametrize(
+    ("name", "feature"),
+    [(f.name, feature) for f in FUNCTIONS.values() if f.executed for feature in f.features],
+)
+def test_every_function_reports_its_side(name: str, feature: str) -> None:
+    """low_ functions and minima report drops alone, high_ functions and maxima rises alone."""
+    needs_field = FUNCTIONS[name].field_name == "required"
+    detector = {"function": name} | ({"field_name": "value"} if needs_field else {})
+    config = {
+        "analysis_config": {"bucket_span": "15m", "detectors": [detector]},
+        "data_description": {"time_field": "at"},
+    }
+    detectors = JobConfig.parse(config).analysis_config.detectors
+    run = ModelRun(1)
+    run.settings[:] = FeatureModel(detectors[0], feature, 900_000, 0)._settings
+    run.settings[model.THRESHOLD] = 2.0
+    run.feed(quiet(400), START)
+    reported = {value: run.peek(value, START + 400)[LOG_P] < RARE for value in (40, 160)}
+    low = name.startswith("low_") or feature == "min"
+    high = name.startswith("high_") or feature == "max"
+    assert reported == {40: not high, 160: not low}
+
+
+def test_more_unlikely_scores_higher_and_below_100() -> None:
+    """At equal history the score rises strictly with -ln p and never reaches 100."""
+    run = ModelRun(1)
+    run.feed(quiet(600), START)
+    rows = np.array([run.peek(100 + 5 * away, START + 600) for away in (1, 2, 3, 4, 6, 9, 20, 1e3, 1e6)])
+    assert (np.diff(rows[:, LOG_P]) < 0).all()
+    assert (np.diff(rows[:, SCORE]) > 0).all()
+    assert rows[0, SCORE] < 5
+    assert 90 < rows[-1, SCORE] < 100
+
+
+def test_within_an_event_only_what_exceeds_it_scores_high_again() -> None:
+    """After a spike the same value again is an echo; a clearly larger one is news."""
+    run = ModelRun(1)
+    run.feed(quiet(600), START)
+    spike = run.peek(150, START + 600)
+    run.feed(np.array([[150.0]]), START + 600)
+    run.feed(quiet(10, 12), START + 601)
+    echo, larger = run.peek(150, START + 611), run.peek(250, START + 611)
+    assert spike[SCORE] > 75
+    assert echo[SCORE] < spike[SCORE] / 2
+    assert larger[SCORE] > 75
+    assert echo[LOG_P] < RARE  # the score forgives, the probability does not
+
+
+def test_events_fade_slowly() -> None:
+    """An event keeps 99.5% of its size for each day that the events after it last."""
+    state, work = np.zeros(model.STATE_SIZE), np.zeros(model.WORK_SIZE)
+    work[DAYS] = 1 / 24
+    state[EVENT_SLOT] = 8.0
+    state[EVENT_START] = 1000.0
+    state[EVENT_MAX] = 2.0
+    close_event(state, 0, work, 1048.0, 2.0)
+    assert sorted(state[EVENT_SLOT : EVENT_SLOT + 5]) == pytest.approx([0, 0, 0, 2, 8 * EVENT_KEEP**2])
+    assert state[EVENT_MAX] == 0
+
+
+def test_a_larger_past_event_lowers_the_score() -> None:
+    """What would be news to a quiet series is old to one that has seen worse."""
+    scores = []
+    for past in (100.0, 150.0, 200.0, 300.0):
+        run = ModelRun(1)
+        values = quiet(900)
+        values[0, 400] = past
+        run.feed(values, START)
+        scores.append(run.peek(160, START + 900)[SCORE])
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > 2 * scores[-1]
+
+
+def test_typical_is_what_the_series_did_before() -> None:
+    """The typical value of a quiet series is its mean, between the bounds."""
+    run = ModelRun(1)
+    run.feed(quiet(600), START)
+    row = run.peek(500, START + 600)
+    assert row[TYPICAL] == pytest.approx(100, abs=3)
+    assert row[4] < row[TYPICAL] < row[5]

@@ -1,0 +1,391 @@
+"""The model against its naive twin: every result of one series, and all records and scores of whole jobs."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.naive_model import NaiveFeature, Result
+from tests.naive_scores import GROWING, ScoredJob, settings_of
+
+from tidegate import Job, JobConfig
+from tidegate.model import Calendar, FeatureModel, Run
+
+DAY_MS = 86_400_000
+FUNCTIONS = (
+    *("count", "low_count", "high_count", "high_non_zero_count", "low_distinct_count"),
+    *(
+        "sum",
+        "high_sum",
+        "low_non_null_sum",
+        "mean",
+        "low_mean",
+        "high_median",
+        "min",
+        "max",
+        "varp",
+        "low_varp",
+    ),
+)
+
+
+class Cell(NamedTuple):
+    """One value of one series."""
+
+    bucket: int
+    series: int
+    value: float
+    records: float = 1.0
+
+
+class Cells:
+    """Cells as a model takes them, sorted by series."""
+
+    def __init__(self, cells: Sequence[Cell], n_series: int) -> None:
+        self._cells = sorted(cells, key=lambda cell: (cell.series, cell.bucket))
+        self.bucket_c = np.array([cell.bucket for cell in self._cells], np.int64)
+        self.order = np.arange(len(cells))
+        series = [cell.series for cell in self._cells]
+        self.first_s = np.searchsorted(series, np.arange(n_series + 1)).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def feature(self, name: str) -> tuple[Any, Any]:
+        """Values and counts, whatever the feature."""
+        columns = [(cell.value, cell.records) for cell in self._cells]
+        value_c, count_c = np.array(columns, np.float64).reshape(-1, 2).T.copy()
+        return value_c, count_c
+
+
+class Alone:
+    """A pool of one."""
+
+    size = 1
+
+    def map(self, work: Callable[[int], object], pieces: Iterable[int]) -> Iterator[object]:
+        """Runs the pieces here."""
+        return map(work, pieces)
+
+
+def close(ours: float, twins: float) -> bool:
+    """Whether two numbers are the same but for rounding."""
+    return math.isclose(ours, twins, rel_tol=1e-9, abs_tol=1e-12)
+
+
+class Pair:
+    """The models of one feature and their twin, fed the same."""
+
+    def __init__(self, function: str, span_ms: int, prune: int, n_series: int = 1) -> None:
+        detector = {"function": function, "by_field_name": "k"}
+        if "count" not in function or "distinct" in function:
+            detector["field_name"] = "x"
+        config = {"analysis_config": {"detectors": [detector]}, "data_description": {"time_field": "t"}}
+        [parsed] = JobConfig.parse(config).analysis_config.detectors
+        [feature] = parsed.spec.features
+        with mock.patch("tidegate.model.SIGNIFICANT", 2.0):  # every result is to be seen
+            self.model = FeatureModel(parsed, feature, span_ms, prune)
+        self.twin = NaiveFeature(settings_of(detector, feature, span_ms, prune))
+        self.span_ms, self.n_series = span_ms, n_series
+        self.scored = 0
+
+    def feed(
+        self,
+        cells: Sequence[Cell],
+        first: int,
+        last: int,
+        *,
+        skipped: int = 0,
+        completeness: Sequence[float] | None = None,
+    ) -> None:
+        """Gives both the cells of the buckets from `first` to before `last`; with completeness as interim."""
+        learn = completeness is None
+        usual = [1.0] * (last - first) if completeness is None else completeness
+        run = Run(
+            Calendar.of(first, last, self.span_ms), skipped, learn=learn, completeness_b=np.array(usual)
+        )
+        self.model.grow(self.n_series)
+        before = self.model.state.copy()
+        scored = self.model.run(Cells(cells, self.n_series), run, Alone())
+        assert learn or np.array_equal(before, self.model.state)
+        columns = [getattr(scored, f"{name}_r").tolist() for name in Result._fields]
+        keys = zip(scored.bucket_r.tolist(), scored.series_r.tolist(), strict=True)
+        ours = {key: Result(*row) for key, *row in zip(keys, *columns, strict=True)}
+        of_bucket: dict[int, dict[int, tuple[float, float]]] = defaultdict(dict)
+        for bucket, series, value, records in cells:
+            of_bucket[bucket][series] = (value, records)
+        twin = self.twin if learn else self.twin.interim()
+        if self.model.feature not in GROWING:
+            usual = [1.0] * len(usual)
+        for at, bucket in enumerate(range(first, last)):
+            results = twin.observe(bucket, bucket - skipped, of_bucket[bucket], usual[at])
+            assert scored.scored_b[at] == len(results)
+            least = min((result.log_p for result in results.values()), default=0.0)
+            assert close(scored.min_log_p_b[at], least), (bucket, scored.min_log_p_b[at], least)
+            for series, result in results.items():
+                same(ours.pop((bucket, series)), result, (bucket, series))
+        assert not ours
+        self.scored += int(scored.scored_b.sum())
+
+
+def same(ours: Result, twins: Result, where: Any) -> None:
+    """Asserts that two results are the same but for rounding."""
+    wrong = {
+        name: (our, twin)
+        for name, our, twin in zip(Result._fields, ours, twins, strict=True)
+        if not close(our, twin)
+    }
+    assert not wrong, where
+
+
+# Values of one series
+
+
+def wave_at(rng: random.Random, at: int, day: float) -> float:
+    """A value with a day, a weekend and noise; `day` is its length in buckets."""
+    weekend = 0.6 if at / day % 7 < 2 else 1.0
+    return weekend * (100.0 + 30.0 * math.sin(2.0 * math.pi * at / day)) + rng.gauss(0.0, 3.0)
+
+
+SHAPES: dict[str, Callable[[random.Random, int, float], float | None]] = {
+    "seasonal": lambda rng, at, wave: wave * (rng.choice((3.0, 0.1)) if rng.random() < 0.02 else 1.0),
+    "counts": lambda rng, at, wave: float(rng.choice((0, 40)) if rng.random() < 0.02 else rng.randint(2, 6)),
+    "sparse": lambda rng, at, wave: rng.lognormvariate(1.0, 1.0) if rng.random() < 0.15 else None,
+    "constant": lambda rng, at, wave: rng.choice((7.0, 8.0, 0.0)) if rng.random() < 0.01 else 7.0,
+    "zeros": lambda rng, at, wave: rng.choice((1.0, 1e-9, 1e6)) if rng.random() < 0.02 else 0.0,
+    "shift": lambda rng, at, wave: wave + (200.0 if at > 200 else 0.0),
+    "falls below zero": lambda rng, at, wave: wave - (150.0 if at > 200 else 0.0),
+    "negative": lambda rng, at, wave: wave if rng.random() < 0.02 else -wave,
+    "wanders": lambda rng, at, wave: 50.0 + 5.0 * math.sin(at / 9.0) + 0.05 * at + rng.gauss(0.0, 1.0),
+    "huge": lambda rng, at, wave: (
+        rng.choice((1e300, -1e300, 1e140, 3e139)) if rng.random() < 0.3 else wave * 1e30
+    ),
+    "tiny": lambda rng, at, wave: wave * rng.choice((1e-300, 1e-160, 1e-150)),
+    "not finite": lambda rng, at, wave: (
+        rng.choice((math.nan, math.inf, -math.inf)) if rng.random() < 0.2 else wave
+    ),
+    "gaps": lambda rng, at, wave: None if at % 40 > 33 else wave,
+    "idle": lambda rng, at, wave: None if at > 50 and at % 150 > 110 else wave,
+}
+"""Kinds of series: the value of bucket `at`, None for no records; `wave` is `wave_at` that bucket."""
+
+
+def cells_of(shapes: Sequence[str], seed: int, start: int, n: int, span_ms: int) -> list[Cell]:
+    """Cells of a series for each shape."""
+    rng = random.Random(seed)
+    cells = []
+    for series, shape in enumerate(shapes):
+        for at in range(n):
+            value = SHAPES[shape](rng, at, wave_at(rng, at, DAY_MS / span_ms))
+            if value is not None:
+                cells.append(Cell(start + at, series, value, rng.choice((1.0, 2.0, 5.0, 5.0, 5.0, 9.0))))
+    return cells
+
+
+def within(cells: Sequence[Cell], first: int, last: int) -> list[Cell]:
+    """The cells of a range of buckets."""
+    return [cell for cell in cells if first <= cell.bucket < last]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_agrees_over_every_kind_of_series(function: str) -> None:
+    """Every probability, bound and score of every function is that of the twin."""
+    span, n, start = 3_600_000, 420, 417_000
+    pair = Pair(function, span, prune=30, n_series=len(SHAPES))
+    pair.feed(cells_of(list(SHAPES), len(function), start, n, span), start, start + n)
+    assert pair.scored > 2000
+
+
+@pytest.mark.parametrize("minutes", [1, 15, 240, 719, 1440, 2880, 20160])
+def test_every_bucket_span_agrees(minutes: int) -> None:
+    """Gains, profiles and calendar follow the bucket span as in the twin."""
+    span, n = minutes * 60_000, 500
+    shapes = ("seasonal", "gaps", "wanders", "shift")
+    pair = Pair("mean", span, prune=0, n_series=len(shapes))
+    pair.feed(cells_of(shapes, minutes, 1000, n, span), 1000, 1000 + n)
+
+
+@st.composite
+def passes(draw: st.DrawFn) -> tuple[int, list[tuple[int, str]]]:
+    """A seed, and what is done at which buckets: go on, interim results, skip."""
+    acts = st.tuples(st.integers(1, 60), st.sampled_from(("close", "interim", "skip")))
+    return draw(st.integers(0, 2**32)), draw(st.lists(acts, min_size=4, max_size=12))
+
+
+@settings(max_examples=25)
+@given(passes(), st.sampled_from(FUNCTIONS), st.sampled_from((0, 2, 20)), st.sampled_from((300, 3600, 43200)))
+def test_passes_interim_results_and_skips_agree(
+    plan: tuple[int, list[tuple[int, str]]], function: str, prune: int, seconds: int
+) -> None:
+    """However the buckets come, with interim results and skipped time between, both agree."""
+    seed, acts = plan
+    rng = random.Random(seed)
+    shapes = rng.sample(list(SHAPES), 4)
+    n = sum(length for length, _ in acts) + 5
+    cells = cells_of(shapes, seed, 500, n, seconds * 1000)
+    pair = Pair(function, seconds * 1000, prune, n_series=len(shapes))
+    at, skipped = 500, 0
+    for length, act in acts:
+        if act == "skip":
+            skipped += length
+        else:
+            pair.feed(within(cells, at, at + length), at, at + length, skipped=skipped)
+        at += length
+        if act == "interim":
+            shares = [rng.choice((0.0, 0.3, 0.9, 1.0)) for _ in range(3)]
+            pair.feed(within(cells, at, at + 3), at, at + 3, skipped=skipped, completeness=shares)
+
+
+_ANY = st.one_of(
+    st.floats(-100.0, 100.0), st.floats(), st.sampled_from([0.0, -0.0, 1.0, 1e140, -1e140, 5e-324, math.nan])
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(_ANY, st.sampled_from((1, 1, 1, 1, 2, 9, 40))), min_size=14, max_size=120),
+    st.sampled_from(FUNCTIONS),
+    st.integers(0, 30),
+)
+def test_any_values_agree(values: list[tuple[float, int]], function: str, prune: int) -> None:
+    """No sequence of numbers, however absurd, makes them differ."""
+    cells, bucket = [], 10_000
+    for value, gap in values:
+        bucket += gap
+        cells.append(Cell(bucket, 0, value))
+    Pair(function, 3_600_000, prune).feed(cells, 10_000, bucket + 1)
+
+
+# Whole jobs
+
+
+DETECTORS: tuple[dict[str, Any], ...] = (
+    {"function": "count"},
+    {"function": "low_count", "by_field_name": "k"},
+    {"function": "mean", "field_name": "x", "by_field_name": "k"},
+    {"function": "metric", "field_name": "x", "partition_field_name": "p"},
+    {"function": "high_sum", "field_name": "x", "by_field_name": "k", "partition_field_name": "p"},
+    {"function": "max", "field_name": "x"},
+    {"function": "distinct_count", "field_name": "u", "partition_field_name": "p"},
+    {"function": "high_non_zero_count", "by_field_name": "k"},
+)
+SPAN = 3_600_000
+START = 1_500_000_000_000 // SPAN * SPAN
+
+
+def job_config(indexes: Sequence[int], latency: int = 0) -> dict[str, Any]:
+    """A job of some of the detectors, with a latency in buckets."""
+    return {
+        "job_id": "twin",
+        "analysis_config": {
+            "bucket_span": "1h",
+            "latency": f"{latency}h",
+            "model_prune_window": "3d",
+            "detectors": [DETECTORS[i] for i in indexes],
+        },
+        "data_description": {"time_field": "t"},
+    }
+
+
+def stream(seed: int, buckets: int) -> list[dict[str, Any]]:
+    """Records in time order, a few per bucket, with unusual buckets and silent keys."""
+    rng, records = random.Random(seed), []
+    for at in range(buckets):
+        odd = at > 30 and rng.random() < 0.06
+        keys = [key for key in "abc" if key != "c" or at % 120 < 30]
+        for time in sorted(
+            rng.randrange(SPAN) for _ in range(rng.choice((0, 30)) if odd else rng.randint(6, 9))
+        ):
+            records.append(
+                {
+                    "t": START + at * SPAN + time,
+                    "x": round(wave_at(rng, at, 24.0) + (rng.choice((-90.0, 200.0)) if odd else 0.0), 3),
+                    "k": rng.choice(keys),
+                    "p": rng.choice("pq"),
+                    "u": str(rng.randint(0, 400 if odd else 5)),
+                }
+            )
+    return records
+
+
+def same_results(job: Job, twin: ScoredJob) -> int:
+    """Asserts that all records and scores of buckets are the same; how many records there are."""
+    rows, twins = job.records().to_pylist(), twin.records
+    keys = ("timestamp", "detector_index", "by_field_value", "partition_field_value")
+    ours = [tuple(row[name] or 0 if name[0] == "d" else row[name] or "" for name in keys) for row in rows]
+    assert ours == [tuple(row[name] for name in keys) for row in twins]
+    for row, expected in zip(rows, twins, strict=True):
+        why = row["anomaly_score_explanation"]
+        [actual], [typical] = row["actual"], row["typical"]
+        numbers = {"actual": actual, "typical": typical}
+        numbers |= {name: row[name] for name in ("log_probability", "probability", "record_score")}
+        numbers |= {"lower": why["lower_confidence_bound"], "upper": why["upper_confidence_bound"]}
+        assert {
+            name: (x, expected[name]) for name, x in numbers.items() if not close(x, expected[name])
+        } == {}
+        assert abs(row["multi_bucket_impact"] - expected["impact"]) < 0.005 + 1e-9
+    for bucket in job.buckets().to_pylist():
+        log_p, score = twin.learned.bucket_scores[bucket["timestamp"], bucket["is_interim"]]
+        assert close(bucket["anomaly_score"], score), bucket
+        for part in bucket["bucket_influencers"]:
+            assert close(part["raw_anomaly_score"], -log_p), bucket
+    return len(rows)
+
+
+def seconds(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a flush with times for the job."""
+    return {k: v if v is True else datetime.fromtimestamp(v // 1000, UTC) for k, v in arguments.items()}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whole_jobs_agree(seed: int) -> None:
+    """Records, their order and scores, and scores of buckets are the twin's, interim ones too."""
+    rng = random.Random(seed)
+    config = job_config(rng.sample(range(len(DETECTORS)), 4), latency=seed % 3)
+    records = stream(seed, 180)
+    job, twin, found = Job(config, threads=2), ScoredJob(config), 0
+    begin = 0
+    while begin < len(records):
+        end = begin + rng.randint(1, 400)
+        part = records[begin:end]
+        begin = end
+        job.post(part)
+        twin.post(part)
+        head, flush = part[-1]["t"] // 1000 * 1000, dict[str, Any]()
+        if rng.random() < 0.7:
+            flush["calc_interim"] = True
+        if rng.random() < 0.3:
+            flush["advance_time"] = head + rng.choice((0, 1, 3)) * SPAN
+        elif rng.random() < 0.2:
+            flush["skip_time"] = head + rng.choice((0, 5)) * SPAN
+        job.flush(**seconds(flush))
+        twin.flush(**flush)
+        found = same_results(job, twin)
+    assert found > 10, found
+
+
+def test_a_bucket_keeps_its_hundred_least_probable_records() -> None:
+    """With 130 unusual series in a bucket, both keep the same hundred, and rank all of them."""
+    rng = random.Random(1)
+    config = job_config((2,))
+    records = [
+        {"t": START + at * SPAN + series, "k": f"k{series}", "x": rng.gauss(50.0 if at != 38 else 150.0, 1.0)}
+        for at in range(40)
+        for series in range(130)
+    ]
+    job, twin = Job(config, threads=1), ScoredJob(config)
+    job.post(records)
+    twin.post(records)
+    job.flush()
+    twin.flush()
+    same_results(job, twin)
+    assert sum(row["timestamp"] == START + 38 * SPAN for row in twin.records) == 100
