@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m bench` measures and writes the README's table, `pytest bench` runs the same cases."""
+"""Benchmarks: `python -m bench` measures, `pytest bench --benchmark-only` runs the same cases."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from tidegate.engine import PASS_ROWS
 from tidegate.streams import RingStream, Span
 
@@ -59,8 +60,8 @@ def duckdb(events: Events) -> Run:
     connection.register("arrow", arrow)
     connection.execute("CREATE TABLE events AS SELECT * FROM arrow")
     query = (
-        f"SELECT time // {SPAN_MS} AS bucket, series, count(*), sum(value), sum(value * value), min(value), max(value) "
-        "FROM events GROUP BY ALL"
+        f"SELECT time // {SPAN_MS} AS bucket, series, count(*), sum(value), sum(value * value), "
+        "min(value), max(value) FROM events GROUP BY ALL"
     )
     return lambda: connection.sql(query).to_arrow_table().num_rows
 

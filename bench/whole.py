@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 import tidegate
 from tidegate.cells import Cells, ClosedCells
 from tidegate.config import JobConfig
@@ -38,7 +39,7 @@ def model(n_series: int, n_buckets: int) -> Callable[[], int]:
         bucket = np.repeat(np.arange(first, first + n_buckets), n_series)
         series = np.tile(np.arange(n_series, dtype=np.int32), n_buckets)
         phase = 2 * np.pi * (bucket * SPAN_MS % 86_400_000) / 86_400_000
-        record = np.empty((len(bucket), 6))
+        record = np.zeros((len(bucket), 6))
         record[:, 0] = 1.0
         record[:, 1] = 100.0 + 10.0 * np.sin(phase) + random.normal(0.0, 3.0, len(bucket))
         cells = ClosedCells(bucket, series, record.reshape(-1), 6).by_series(n_series)

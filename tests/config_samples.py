@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tidegate.config import JobConfig
 from tidegate.errors import ConfigError
 

@@ -281,7 +281,6 @@ class NaiveJob:
 
         self._counts: Counter[str] = Counter()
         self._earliest: int | None = None
-        self._first_earliest: int | None = None
         self._window = Diagnostics(self.span, max(10, buckets))
 
         self._final: list[dict[str, Any]] = []
@@ -296,20 +295,17 @@ class NaiveJob:
 
     def post(self, records: Sequence[Record]) -> dict[str, Any]:
         """Takes records one by one; the counts of this upload."""
-        before, counted = self.data_counts, self._counts["processed_record_count"]
+        before, earliest = self.data_counts, self._earliest
         window = (self._window.latest_empty, self._window.latest_sparse)
         for record in records:
             self._take(record)
         self._window.drain()
-        is_first = counted == 0 and self._counts["processed_record_count"] > 0
-        if is_first:
-            self._first_earliest = self._earliest
         after = self.data_counts
         upload = {name: n - before[name] for name, n in after.items() if name.endswith("_count")}
         latest = self._window.latest_empty, self._window.latest_sparse
         return {
             **upload,
-            "earliest_record_timestamp": self._earliest if is_first else None,
+            "earliest_record_timestamp": None if self._earliest == earliest else self._earliest,
             "latest_record_timestamp": self._newest,
             "latest_empty_bucket_timestamp": None if latest[0] == window[0] else latest[0],
             "latest_sparse_bucket_timestamp": None if latest[1] == window[1] else latest[1],
@@ -384,7 +380,7 @@ class NaiveJob:
             "bucket_count": self._window.judged,
             "empty_bucket_count": self._window.empty,
             "sparse_bucket_count": self._window.sparse,
-            "earliest_record_timestamp": self._first_earliest,
+            "earliest_record_timestamp": self._earliest,
             "latest_record_timestamp": self._newest,
             "latest_empty_bucket_timestamp": self._window.latest_empty,
             "latest_sparse_bucket_timestamp": self._window.latest_sparse,
@@ -421,12 +417,12 @@ class NaiveJob:
         self._see(time)
         counts["processed_record_count"] += 1
         counts["missing_field_count"] += sum(record.get(name) is None for name in self._analysed)
-        if self._barrier is not None and time < self._barrier:
-            counts["ignored_record_count"] += 1
-            return
         counts["invalid_value_count"] += sum(
             record.get(name) is not None and number(record[name]) is None for name in self._numeric
         )
+        if self._barrier is not None and time < self._barrier:
+            counts["ignored_record_count"] += 1
+            return
         if is_jump:
             self._pass_over(time)
         self._use(time, record)
@@ -451,7 +447,7 @@ class NaiveJob:
     def _use(self, time: int, record: Record) -> None:
         """Puts a record into its bucket once all that it completes is closed."""
         if self._finalized is None:
-            self._finalized = self._floor(time) - self.latency
+            self._finalized = max(self._floor(time) - self.latency, 0)
         self._seen_from(time)
         self._close_until(time)
         assert self._finalized is not None
@@ -498,7 +494,7 @@ class NaiveJob:
 
     def _advance(self, time: int) -> None:
         if self._finalized is None:
-            self._finalized = self._floor(time) - self.latency
+            self._finalized = max(self._floor(time) - self.latency, 0)
             self._seen_from(time)
             return
         self._close_until(time)
@@ -516,8 +512,8 @@ class NaiveJob:
 
     def _has_moved(self, time: int) -> None:
         self._only_bucket = None
-        self._moved = time if self._moved is None else max(self._moved, time)
         assert self._finalized is not None
+        self._moved = max(time, self._finalized, self._moved or 0)
         self._barrier = self._finalized if self._barrier is None else max(self._barrier, self._finalized)
 
     def _pass_over(self, time: int) -> None:
@@ -526,6 +522,7 @@ class NaiveJob:
         for _ in range(self.latency // self.span + 1):
             self._close_bucket()
         self._skip(self._floor(time) - self.latency)
+        self._whole = self._ceil(time)  # what came before was dropped until the jump was believed
 
     # Results
 

@@ -179,9 +179,8 @@ class NaiveModel:
         self.bucket_scores[bucket * self.span, not learn] = (of_bucket[0], of_bucket[1])
         if learn:
             self.usual.learn(self.events)
-        return [self._record(bucket, *row, score) for row, score in zip(found, scores, strict=True)][
-            :MAX_RECORDS
-        ]
+        records = [self._record(bucket, *row, score) for row, score in zip(found, scores, strict=True)]
+        return records[:MAX_RECORDS]
 
     def _features(
         self, index: int, detector: Record, bucket: int, skipped: int, learn: bool

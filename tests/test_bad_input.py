@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+
 import tidegate
 from tidegate.timeline import jump_limit_ms
 

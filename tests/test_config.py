@@ -10,10 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tidegate.config
-from tidegate.config import FUNCTIONS, JobConfig
-from tidegate.errors import RequestError
-
 from tests.config_samples import (
     AC,
     FULL,
@@ -23,6 +19,10 @@ from tests.config_samples import (
     job,
     problems_of,
 )
+
+import tidegate.config
+from tidegate.config import FUNCTIONS, JobConfig
+from tidegate.errors import RequestError
 
 
 def test_a_minimal_job_is_completed():

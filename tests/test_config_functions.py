@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tidegate.config import FUNCTIONS, Span, closest_function, find_function, parse_memory_bytes, parse_span
 from tidegate.config.names import is_valid_id, quoted_field
 

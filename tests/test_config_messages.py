@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tidegate.config import FUNCTIONS, JobConfig
-from tidegate.errors import ConfigError
-
 from tests.config_samples import (
     AC,
     CATEGORY,
@@ -20,6 +17,9 @@ from tests.config_samples import (
     problems_of,
     rule_job,
 )
+
+from tidegate.config import FUNCTIONS, JobConfig
+from tidegate.errors import ConfigError
 
 ID_RULE = (
     "can contain lowercase alphanumeric (a-z and 0-9), hyphens or underscores; "

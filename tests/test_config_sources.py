@@ -8,15 +8,15 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tidegate.config import JobConfig
-from tidegate.errors import ConfigError
-
 from tests.config_samples import (
     AC,
     FULL,
     job,
     problems_of,
 )
+
+from tidegate.config import JobConfig
+from tidegate.errors import ConfigError
 
 
 @pytest.mark.parametrize(

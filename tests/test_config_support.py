@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tidegate.config import JobConfig
-from tidegate.errors import NotSupportedError
-
 from tests.config_samples import (
     AC,
     CATEGORY,
@@ -19,6 +16,9 @@ from tests.config_samples import (
     job,
     rule_job,
 )
+
+from tidegate.config import JobConfig
+from tidegate.errors import NotSupportedError
 
 JOBS = Path(__file__).parent / "data" / "jobs"
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tidegate.cells import ClosedCells
 from tidegate.columns import to_float
 from tidegate.keys import Interner, KeySpace

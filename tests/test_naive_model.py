@@ -1,4 +1,4 @@
-"""The model against its naive twin: every result of one series, and all records and scores of whole jobs."""
+"""The model against its naive twin: every result of every series, of every function and kind of values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -15,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive_model import NaiveFeature, Result
-from tests.naive_scores import GROWING, ScoredJob, settings_of
+from tests.naive_scores import GROWING, settings_of
 
-from tidegate import Job, JobConfig
+from tidegate import JobConfig
 from tidegate.model import Calendar, FeatureModel, Run
 
 DAY_MS = 86_400_000
@@ -77,15 +76,17 @@ class Alone:
         return map(work, pieces)
 
 
-def close(ours: float, twins: float) -> bool:
+def close(ours: float, twins: float, rounding: float = 1e-9) -> bool:
     """Whether two numbers are the same but for rounding."""
-    return math.isclose(ours, twins, rel_tol=1e-9, abs_tol=1e-12)
+    return math.isclose(ours, twins, rel_tol=rounding, abs_tol=rounding / 1000.0)
 
 
 class Pair:
     """The models of one feature and their twin, fed the same."""
 
-    def __init__(self, function: str, span_ms: int, prune: int, n_series: int = 1) -> None:
+    def __init__(
+        self, function: str, span_ms: int, prune: int, n_series: int = 1, rounding: float = 1e-9
+    ) -> None:
         detector = {"function": function, "by_field_name": "k"}
         if "count" not in function or "distinct" in function:
             detector["field_name"] = "x"
@@ -95,7 +96,7 @@ class Pair:
         with mock.patch("tidegate.model.SIGNIFICANT", 2.0):  # every result is to be seen
             self.model = FeatureModel(parsed, feature, span_ms, prune)
         self.twin = NaiveFeature(settings_of(detector, feature, span_ms, prune))
-        self.span_ms, self.n_series = span_ms, n_series
+        self.span_ms, self.n_series, self.rounding = span_ms, n_series, rounding
         self.scored = 0
 
     def feed(
@@ -130,19 +131,23 @@ class Pair:
             results = twin.observe(bucket, bucket - skipped, of_bucket[bucket], usual[at])
             assert scored.scored_b[at] == len(results)
             least = min((result.log_p for result in results.values()), default=0.0)
-            assert close(scored.min_log_p_b[at], least), (bucket, scored.min_log_p_b[at], least)
+            assert close(scored.min_log_p_b[at], least, self.rounding), (
+                bucket,
+                scored.min_log_p_b[at],
+                least,
+            )
             for series, result in results.items():
-                same(ours.pop((bucket, series)), result, (bucket, series))
+                same(ours.pop((bucket, series)), result, (bucket, series), self.rounding)
         assert not ours
         self.scored += int(scored.scored_b.sum())
 
 
-def same(ours: Result, twins: Result, where: Any) -> None:
+def same(ours: Result, twins: Result, where: Any, rounding: float) -> None:
     """Asserts that two results are the same but for rounding."""
     wrong = {
         name: (our, twin)
         for name, our, twin in zip(Result._fields, ours, twins, strict=True)
-        if not close(our, twin)
+        if not close(our, twin, rounding)
     }
     assert not wrong, where
 
@@ -214,6 +219,21 @@ def test_every_bucket_span_agrees(minutes: int) -> None:
     pair.feed(cells_of(shapes, minutes, 1000, n, span), 1000, 1000 + n)
 
 
+def test_a_long_life_agrees() -> None:
+    """After thousands of buckets, where memories are full and limits reached, both still agree.
+
+    An outlier's training weight falls so steeply that it magnifies rounding, hence the wider limit.
+    """
+    rng = random.Random(5)
+    laws: list[Callable[[], float]] = [
+        lambda: rng.uniform(90.0, 110.0),
+        lambda: 100.0 + rng.gauss(0.0, 1.0) * (8.0 if rng.random() < 0.2 else 1.0),
+        lambda: 100.0 + rng.gauss(0.0, 1.0) + (4.2 if rng.random() < 0.05 else 0.0),
+    ]
+    cells = [Cell(at, series, law()) for series, law in enumerate(laws) for at in range(6000)]
+    Pair("mean", 300_000, prune=0, n_series=3, rounding=1e-6).feed(cells, 0, 6000)
+
+
 @st.composite
 def passes(draw: st.DrawFn) -> tuple[int, list[tuple[int, str]]]:
     """A seed, and what is done at which buckets: go on, interim results, skip."""
@@ -263,129 +283,3 @@ def test_any_values_agree(values: list[tuple[float, int]], function: str, prune:
         bucket += gap
         cells.append(Cell(bucket, 0, value))
     Pair(function, 3_600_000, prune).feed(cells, 10_000, bucket + 1)
-
-
-# Whole jobs
-
-
-DETECTORS: tuple[dict[str, Any], ...] = (
-    {"function": "count"},
-    {"function": "low_count", "by_field_name": "k"},
-    {"function": "mean", "field_name": "x", "by_field_name": "k"},
-    {"function": "metric", "field_name": "x", "partition_field_name": "p"},
-    {"function": "high_sum", "field_name": "x", "by_field_name": "k", "partition_field_name": "p"},
-    {"function": "max", "field_name": "x"},
-    {"function": "distinct_count", "field_name": "u", "partition_field_name": "p"},
-    {"function": "high_non_zero_count", "by_field_name": "k"},
-)
-SPAN = 3_600_000
-START = 1_500_000_000_000 // SPAN * SPAN
-
-
-def job_config(indexes: Sequence[int], latency: int = 0) -> dict[str, Any]:
-    """A job of some of the detectors, with a latency in buckets."""
-    return {
-        "job_id": "twin",
-        "analysis_config": {
-            "bucket_span": "1h",
-            "latency": f"{latency}h",
-            "model_prune_window": "3d",
-            "detectors": [DETECTORS[i] for i in indexes],
-        },
-        "data_description": {"time_field": "t"},
-    }
-
-
-def stream(seed: int, buckets: int) -> list[dict[str, Any]]:
-    """Records in time order, a few per bucket, with unusual buckets and silent keys."""
-    rng, records = random.Random(seed), []
-    for at in range(buckets):
-        odd = at > 30 and rng.random() < 0.06
-        keys = [key for key in "abc" if key != "c" or at % 120 < 30]
-        for time in sorted(
-            rng.randrange(SPAN) for _ in range(rng.choice((0, 30)) if odd else rng.randint(6, 9))
-        ):
-            records.append(
-                {
-                    "t": START + at * SPAN + time,
-                    "x": round(wave_at(rng, at, 24.0) + (rng.choice((-90.0, 200.0)) if odd else 0.0), 3),
-                    "k": rng.choice(keys),
-                    "p": rng.choice("pq"),
-                    "u": str(rng.randint(0, 400 if odd else 5)),
-                }
-            )
-    return records
-
-
-def same_results(job: Job, twin: ScoredJob) -> int:
-    """Asserts that all records and scores of buckets are the same; how many records there are."""
-    rows, twins = job.records().to_pylist(), twin.records
-    keys = ("timestamp", "detector_index", "by_field_value", "partition_field_value")
-    ours = [tuple(row[name] or 0 if name[0] == "d" else row[name] or "" for name in keys) for row in rows]
-    assert ours == [tuple(row[name] for name in keys) for row in twins]
-    for row, expected in zip(rows, twins, strict=True):
-        why = row["anomaly_score_explanation"]
-        [actual], [typical] = row["actual"], row["typical"]
-        numbers = {"actual": actual, "typical": typical}
-        numbers |= {name: row[name] for name in ("log_probability", "probability", "record_score")}
-        numbers |= {"lower": why["lower_confidence_bound"], "upper": why["upper_confidence_bound"]}
-        assert {
-            name: (x, expected[name]) for name, x in numbers.items() if not close(x, expected[name])
-        } == {}
-        assert abs(row["multi_bucket_impact"] - expected["impact"]) < 0.005 + 1e-9
-    for bucket in job.buckets().to_pylist():
-        log_p, score = twin.learned.bucket_scores[bucket["timestamp"], bucket["is_interim"]]
-        assert close(bucket["anomaly_score"], score), bucket
-        for part in bucket["bucket_influencers"]:
-            assert close(part["raw_anomaly_score"], -log_p), bucket
-    return len(rows)
-
-
-def seconds(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a flush with times for the job."""
-    return {k: v if v is True else datetime.fromtimestamp(v // 1000, UTC) for k, v in arguments.items()}
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_whole_jobs_agree(seed: int) -> None:
-    """Records, their order and scores, and scores of buckets are the twin's, interim ones too."""
-    rng = random.Random(seed)
-    config = job_config(rng.sample(range(len(DETECTORS)), 4), latency=seed % 3)
-    records = stream(seed, 180)
-    job, twin, found = Job(config, threads=2), ScoredJob(config), 0
-    begin = 0
-    while begin < len(records):
-        end = begin + rng.randint(1, 400)
-        part = records[begin:end]
-        begin = end
-        job.post(part)
-        twin.post(part)
-        head, flush = part[-1]["t"] // 1000 * 1000, dict[str, Any]()
-        if rng.random() < 0.7:
-            flush["calc_interim"] = True
-        if rng.random() < 0.3:
-            flush["advance_time"] = head + rng.choice((0, 1, 3)) * SPAN
-        elif rng.random() < 0.2:
-            flush["skip_time"] = head + rng.choice((0, 5)) * SPAN
-        job.flush(**seconds(flush))
-        twin.flush(**flush)
-        found = same_results(job, twin)
-    assert found > 10, found
-
-
-def test_a_bucket_keeps_its_hundred_least_probable_records() -> None:
-    """With 130 unusual series in a bucket, both keep the same hundred, and rank all of them."""
-    rng = random.Random(1)
-    config = job_config((2,))
-    records = [
-        {"t": START + at * SPAN + series, "k": f"k{series}", "x": rng.gauss(50.0 if at != 38 else 150.0, 1.0)}
-        for at in range(40)
-        for series in range(130)
-    ]
-    job, twin = Job(config, threads=1), ScoredJob(config)
-    job.post(records)
-    twin.post(records)
-    job.flush()
-    twin.flush()
-    same_results(job, twin)
-    assert sum(row["timestamp"] == START + 38 * SPAN for row in twin.records) == 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -19,8 +20,13 @@ def test_the_example_runs():
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
-    assert "716400000" in done.stdout
-    assert '"api"' in done.stdout or '"web"' in done.stdout
+    (record,) = ast.literal_eval(done.stdout)
+    assert (record["timestamp"], record["by_field_value"], record["actual"]) == (
+        198 * 3_600_000,
+        "api",
+        [500.0],
+    )
+    assert record["record_score"] > 50
 
 
 def test_the_main_command_finds_the_events():

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.test_twin import disagreement
 
 from tidegate import Job
 from tidegate.errors import TimeError
@@ -337,7 +336,6 @@ def test_skip_and_advance_in_one_flush() -> None:
     assert rows(job.buckets(), "timestamp", "event_count") == expected
 
 
-@disagreement(reason="the skip has been made when the advance is refused")
 def test_a_refused_flush_changes_nothing() -> None:
     """A flush that would finalise too many buckets leaves the job as it was, its skip too."""
     job = job_of({"function": "count"}, "1s")

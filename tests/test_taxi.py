@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import tidegate
 
 FILE = Path(__file__).parent / "data" / "nab" / "nyc_taxi.csv"

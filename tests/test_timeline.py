@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tidegate.errors import TimeError
 from tidegate.timeline import DAY_MS, MAX_ADVANCE_BUCKETS, Timeline, jump_limit_ms
 

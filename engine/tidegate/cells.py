@@ -6,22 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from tidegate_kernels import features as feature_kernels
 from tidegate_kernels import gather as kernels
-from tidegate_kernels import values as value_kernels
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
 
 FEATURES = {
-    "count": value_kernels.FEATURE_COUNT,
-    "sum": value_kernels.FEATURE_SUM,
-    "mean": value_kernels.FEATURE_MEAN,
-    "min": value_kernels.FEATURE_MIN,
-    "max": value_kernels.FEATURE_MAX,
-    "varp": value_kernels.FEATURE_VARP,
-    "median": value_kernels.FEATURE_MEDIAN,
-    "distinct_count": value_kernels.FEATURE_DISTINCT,
+    "count": feature_kernels.FEATURE_COUNT,
+    "sum": feature_kernels.FEATURE_SUM,
+    "mean": feature_kernels.FEATURE_MEAN,
+    "min": feature_kernels.FEATURE_MIN,
+    "max": feature_kernels.FEATURE_MAX,
+    "varp": feature_kernels.FEATURE_VARP,
+    "median": feature_kernels.FEATURE_MEDIAN,
+    "distinct_count": feature_kernels.FEATURE_DISTINCT,
 }
 """Features that a cell can give, and their number in the kernel that takes them."""
 
@@ -67,5 +68,5 @@ class Cells:
         """Values (NaN: no sample) and record counts of one feature, cell by cell in `order`."""
         value_c = np.empty(len(self), np.float64)
         count_c = np.empty(len(self), np.float64)
-        value_kernels.take_feature(self.order, self.record_c, self.width, FEATURES[name], value_c, count_c)
+        feature_kernels.take_feature(self.order, self.record_c, self.width, FEATURES[name], value_c, count_c)
         return value_c, count_c

@@ -55,6 +55,6 @@ def _parsed(column: pa.Array) -> F64:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return math.nan if "_" in text else float(text)  # Python reads 1_000, nobody else does
     except ValueError:
         return math.nan

@@ -27,6 +27,7 @@ class DataCounts:
     sparse_bucket_count: int = 0
     bucket_count: int = 0
     earliest_record_timestamp: int | None = None
+    """Of an upload: only if it holds the job's earliest record."""
     latest_record_timestamp: int | None = None
     latest_empty_bucket_timestamp: int | None = None
     latest_sparse_bucket_timestamp: int | None = None
@@ -55,12 +56,9 @@ class DataCounts:
         latest = {
             f.name: value
             for f in fields(self)
-            if f.name in _LATEST and (value := getattr(upload, f.name)) is not None
+            if f.name in _REPLACED and (value := getattr(upload, f.name)) is not None
         }
-        earliest = self.earliest_record_timestamp
-        if earliest is None:
-            earliest = upload.earliest_record_timestamp
-        return replace(self, **counts, **latest, earliest_record_timestamp=earliest)
+        return replace(self, **counts, **latest)
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as the JSON API shows them: what is absent is left out."""
@@ -68,7 +66,8 @@ class DataCounts:
         return {**shown, "input_record_count": self.input_record_count}
 
 
-_LATEST = (
+_REPLACED = (
+    "earliest_record_timestamp",
     "latest_record_timestamp",
     "latest_empty_bucket_timestamp",
     "latest_sparse_bucket_timestamp",

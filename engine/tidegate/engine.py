@@ -9,6 +9,7 @@ import time as clock
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
 from tidegate_kernels import gather as kernels
 
 from .cells import I64, ClosedCells
@@ -114,7 +115,8 @@ class Engine:
         self._owned = 0  # leading pieces of the buffer that share no memory with anybody
         self._pool = _Threads(threads)
         self._span = Span(span_ms, self.timeline.latency_ms)
-        self._max_gap = jump_limit_ms(span_ms) + span_ms + self.timeline.latency_ms
+        self._max_gap = jump_limit_ms(span_ms)
+        self._newest = kernels.NEVER
         self._events = RingStream(self._span, valued=False)
         self._history = History(span_ms)
         self._lanes: dict[tuple[str | None, str | None, bool], _Lane] = {}
@@ -176,7 +178,10 @@ class Engine:
         self._empty_buffer()
         for stream in self._streams():
             stream.clear()
+        for lane in self._lanes.values():
+            lane.space.forget()
         self.timeline.forget()
+        self._newest = kernels.NEVER
 
     def drain(self) -> None:
         """Forces what is buffered through the job: complete buckets become results."""
@@ -187,10 +192,11 @@ class Engine:
         if self.timeline.finalized_end is None:
             self.timeline.begin(int(rows.time[0]))
             self._begin_streams()
-        start, planned = 0, np.zeros(2, np.int64)
+        start, planned = 0, np.zeros(3, np.int64)
         while start < len(rows):
             line = self.timeline
             assert line.finalized_end is not None
+            planned[kernels.PLANNED_NEWEST] = self._newest
             stop = kernels.plan_pass(
                 rows.time,
                 start,
@@ -202,17 +208,19 @@ class Engine:
                 self._max_gap,
                 planned,
             )
-            if planned[1]:
+            if planned[kernels.PLANNED_JUMP]:
                 self._pass_over(int(rows.time[start]))
                 continue
+            self._newest = int(planned[kernels.PLANNED_NEWEST])
             part = rows.part(start, stop)
             self._see_earliest(part.time)
             self._gather(part)
-            self._close(int(planned[0]))
+            self._close(int(planned[kernels.PLANNED_END]))
             start = stop
 
     def advance(self, time_ms: int) -> None:
         """Closes every bucket that ends at or before the time, less the latency."""
+        self._newest = max(self._newest, time_ms)
         if self.timeline.finalized_end is None:
             self.timeline.begin(time_ms)
             self._begin_streams()
@@ -225,14 +233,8 @@ class Engine:
         """Drops what is open before the time, rounded up, and goes on from there."""
         before = self.timeline.finalized_end
         self.timeline.skip(time_ms)
-        end = self.timeline.finalized_end
-        assert end is not None
-        if before is None:
-            self._begin_streams()
-        elif end > before:
-            for stream in self._streams():
-                stream.close(end, end)
-            self._take_cells()
+        self._drop(before)
+        self._newest = max(self._newest, time_ms, self.timeline.finalized_end or 0)
 
     def reset(self, start: int, end: int | None) -> None:
         """Forgets what the open buckets from `start` to `end` hold, so that it can be sent again."""
@@ -256,7 +258,7 @@ class Engine:
             Calendar.of(first, last, self._span.span),
             self.timeline.skipped_buckets,
             learn=False,
-            completeness=self._history.completeness(int(events[-1])),
+            completeness_b=self._history.completeness(events),
         )
         self._score(cells, events, run)
 
@@ -282,7 +284,21 @@ class Engine:
         """Closes the open buckets and passes over a gap too wide to fill with empty ones."""
         assert self.timeline.open_end is not None
         self._close(self.timeline.open_end)
-        self.skip(self.timeline.floor(time_ms) - self.timeline.latency_ms)
+        before = self.timeline.finalized_end
+        self.timeline.jump(time_ms)
+        self._drop(before)
+        self._newest = time_ms
+
+    def _drop(self, before: int | None) -> None:
+        """Drops the cells of what the timeline has passed over since it was at `before`."""
+        end = self.timeline.finalized_end
+        assert end is not None
+        if before is None:
+            self._begin_streams()
+        elif end > before:
+            for stream in self._streams():
+                stream.close(end, end)
+            self._take_cells()
 
     def _gather(self, rows: Rows) -> None:
         first_whole = self.timeline.first_whole

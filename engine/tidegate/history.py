@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tidegate_kernels import score as kernels
 
 from .cells import F64, I64
@@ -50,7 +51,7 @@ class History:
             kernels.track_events(events_b, min(max(_DAY_MS // self._span_ms, 12), 1000), self._usual)
         return score_r, log_p_b, score_b
 
-    def completeness(self, events: int) -> float:
-        """The share of its usual records that a bucket has so far, at most 1."""
+    def completeness(self, events_b: I64) -> F64:
+        """The share of its usual records that every bucket has so far, at most 1."""
         usual = float(self._usual[0])
-        return 1.0 if usual <= 0.0 else min(events / usual, 1.0)
+        return np.ones(len(events_b)) if usual <= 0.0 else np.minimum(events_b / usual, 1.0)

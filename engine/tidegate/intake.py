@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
 from tidegate_kernels import admit as kernels
 
 from .cells import F64, I32, I64
@@ -55,6 +56,10 @@ class Rows:
 
     def _columns(self) -> tuple[Mapping[str, I32], Mapping[str, F64], Mapping[str, F64]]:
         return self.codes, self.numbers, self.distinct
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Rows:
+        """The rows where the mask is true."""
+        return self._each(lambda array: array[mask])
 
     def part(self, start: int, stop: int) -> Rows:
         """Rows [start, stop); shares memory."""
@@ -146,7 +151,7 @@ class Intake:
 
     def moved(self, time_ms: int, finalized_end: int | None) -> None:
         """Takes note of an advance or a skip to a time and of the boundary it led to."""
-        self._clock[kernels.MOVED] = max(self._clock[kernels.MOVED], time_ms)
+        self._clock[kernels.MOVED] = max(self._clock[kernels.MOVED], time_ms, finalized_end or time_ms)
         self._clock[kernels.ANCHOR] = kernels.INVALID
         if finalized_end is not None:
             self._clock[kernels.BARRIER] = max(self._clock[kernels.BARRIER], finalized_end)
@@ -172,10 +177,11 @@ class Intake:
             columns = _filtered(columns, keep != kernels.DROPPED)
         missing = sum(column.null_count for column in columns.values())
         missing += (len(self.fields.analysed) - len(columns)) * processed
-        kept = keep == kernels.KEPT
-        if not kept.all():
-            time, columns = time[kept], _filtered(columns, kept[keep != kernels.DROPPED])
-        rows, invalid_values = self._encode(time, columns)
+        rows, invalid_values = self._encode(
+            time[keep != kernels.DROPPED] if processed < len(time) else time, columns
+        )
+        if kernels.PASSED_OVER in keep:
+            rows = rows.where(keep[keep != kernels.DROPPED] == kernels.KEPT)
         counts = DataCounts(
             processed_record_count=processed,
             processed_field_count=max(processed * len(self.fields.analysed) - missing, 0),
@@ -201,7 +207,6 @@ class Intake:
         def changed(at: int) -> int | None:
             return int(now[at]) if now[at] != before[at] else None
 
-        first = before[kernels.ADMITTED] == 0 and now[kernels.ADMITTED] > 0
         return DataCounts(
             job_id=self._job_id,
             invalid_date_count=grew(kernels.BAD_DATE),
@@ -211,7 +216,7 @@ class Intake:
             bucket_count=grew(kernels.BUCKETS),
             empty_bucket_count=grew(kernels.EMPTY),
             sparse_bucket_count=grew(kernels.SPARSE),
-            earliest_record_timestamp=int(now[kernels.EARLIEST]) if first else None,
+            earliest_record_timestamp=changed(kernels.EARLIEST),
             latest_record_timestamp=int(now[kernels.NEWEST])
             if now[kernels.NEWEST] != kernels.INVALID
             else None,

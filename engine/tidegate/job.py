@@ -42,7 +42,10 @@ class Job:
     """An anomaly detection job in this process: open from the start, until it is closed.
 
     >>> job = Job({
-    ...     "analysis_config": {"bucket_span": "1h", "detectors": [{"function": "mean", "field_name": "value"}]},
+    ...     "analysis_config": {
+    ...         "bucket_span": "1h",
+    ...         "detectors": [{"function": "mean", "field_name": "value"}],
+    ...     },
     ...     "data_description": {"time_field": "time", "time_format": "epoch"},
     ... })
     >>> counts = job.post([{"time": 3600 * hour, "value": hour % 7} for hour in range(48)])
@@ -185,14 +188,14 @@ class Job:
             self._require_open("flush")
             with self._failing():
                 self._engine.drain()
+                if advance is not None:
+                    self._engine.timeline.check_advance(advance, skip)
                 if skip is not None:
                     self._engine.skip(skip)
                     self._moved(skip)
-            if advance is not None:
-                with self._failing():
+                if advance is not None:
                     self._engine.advance(advance)
                     self._moved(advance)
-            with self._failing():
                 if calc_interim:
                     self._engine.interim(*span)
                 self._engine.results.acknowledge()

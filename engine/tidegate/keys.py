@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
 from tidegate_kernels import intern as kernels
 
 from .cells import I32, I64
@@ -117,6 +118,10 @@ class KeySpace:
         """Whether records without a by value make up a series of their own, or are left out."""
         self.refused = 0
         """Records left out because their series would be one too many for the memory limit."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Goes back to no series at all."""
         self._count = 0 if self.fields else 1
         self._series_of: I32 = np.full(_FIRST, -1, np.int32)
         self._slots: I64 = np.full(2 * _FIRST + 1, -1, np.int64)

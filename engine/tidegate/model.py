@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
 from tidegate_kernels import model as kernels
 
 from .cells import F64, I64, Cells
@@ -62,8 +63,8 @@ class Run:
     """Buckets skipped so far: the models' clock is the bucket's number less this."""
     learn: bool
     """False for interim results: nothing changes."""
-    completeness: float = 1.0
-    """Interim only: the share of its usual records that the open bucket has so far."""
+    completeness_b: F64 | None = None
+    """Interim only: the share of its usual records that every open bucket has so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,9 @@ class FeatureModel:
             series = np.flatnonzero(np.diff(cells.first_s))
             load = len(cells)
         first = np.append(cells.first_s[series], len(cells))
-        completeness = run.completeness if self.feature in _GROWS_WITH_BUCKET else 1.0
+        completeness_b = run.completeness_b if self.feature in _GROWS_WITH_BUCKET else None
+        if completeness_b is None:
+            completeness_b = np.ones(len(run.calendar))
 
         def piece(k: int) -> Scored:
             part = slice(bounds[k], bounds[k + 1])
@@ -141,7 +144,7 @@ class FeatureModel:
                 first[bounds[k] : bounds[k + 1] + 1],
                 (bucket_c, value_c, count_c),
                 run,
-                completeness,
+                completeness_b,
             )
 
         pieces = max(1, min(pool.size, len(series), load // _PIECE))
@@ -149,7 +152,7 @@ class FeatureModel:
         return _joined([part for part in pool.map(piece, range(pieces)) if isinstance(part, Scored)])
 
     def _run_piece(
-        self, series: I64, first: I64, columns: tuple[I64, F64, F64], run: Run, completeness: float
+        self, series: I64, first: I64, columns: tuple[I64, F64, F64], run: Run, completeness_b: F64
     ) -> Scored:
         """Runs the kernel over some of the series, however many results it has."""
         calendar = run.calendar
@@ -158,7 +161,7 @@ class FeatureModel:
         size, parts = _FIRST_RESULTS, []
         while not resume[3]:
             whole = [np.empty(size, np.int64) for _ in range(2)]
-            real = [np.empty(size) for _ in range(9)]
+            real = [np.empty(size) for _ in range(8)]
             made = kernels.update_series(
                 series,
                 first,
@@ -171,14 +174,14 @@ class FeatureModel:
                 calendar.bucket_to,
                 run.clock_offset,
                 int(run.learn),
-                completeness,
+                completeness_b,
                 *whole,
                 *real,
                 min_log_p,
                 scored,
                 resume,
             )
-            parts.append([column[:made] for column in (*whole, *real[:7], real[8])])
+            parts.append([column[:made] for column in (*whole, *real)])
             size = min(4 * size, 1 << 20)
         results: dict[str, Any] = {
             name: np.concatenate(pieces)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from tidegate_kernels import gather as kernels
 from tidegate_kernels import values as value_kernels
 

@@ -70,8 +70,8 @@ class Timeline:
         return self.finalized_end + self.latency_ms + self.span_ms
 
     def begin(self, time_ms: int) -> None:
-        """Sets the boundary at the first record or the first advance."""
-        self.finalized_end = self.floor(time_ms) - self.latency_ms
+        """Sets the boundary at the first record or the first advance, not before 1970."""
+        self.finalized_end = max(self.floor(time_ms) - self.latency_ms, 0)
         self.saw(time_ms)
 
     def saw(self, earliest_ms: int) -> None:
@@ -85,15 +85,19 @@ class Timeline:
         if self.finalized_end is None:
             return None
         end = self.floor(time_ms) - self.latency_ms
-        if end <= self.finalized_end:
-            return None
-        buckets = (end - self.finalized_end) // self.span_ms
+        return end if end > self.finalized_end else None
+
+    def check_advance(self, time_ms: int, skip_ms: int | None) -> None:
+        """Refuses an advance, after a skip if there is one, over more buckets than anybody means."""
+        start = self.finalized_end
+        if skip_ms is not None:
+            start = max(self.ceil(skip_ms), start or 0)
+        buckets = 0 if start is None else (self.floor(time_ms) - self.latency_ms - start) // self.span_ms
         if buckets > MAX_ADVANCE_BUCKETS:
             raise TimeError(
-                f"advance_time: {time_ms} would finalise {buckets} buckets; at most {MAX_ADVANCE_BUCKETS} are "
-                "allowed in one advance; use skip_time to pass over a gap"
+                f"advance_time: {time_ms} would finalise {buckets} buckets; at most {MAX_ADVANCE_BUCKETS} "
+                "are allowed in one advance; use skip_time to pass over a gap"
             )
-        return end
 
     def finalize(self, end: int) -> None:
         """Moves the boundary on to the end of the last bucket closed."""
@@ -108,6 +112,11 @@ class Timeline:
             self.skipped_buckets += (end - self.finalized_end) // self.span_ms
         self.finalized_end = end
         self.first_whole = end if self.first_whole is None else min(self.first_whole, end)
+
+    def jump(self, time_ms: int) -> None:
+        """Passes over the gap before a record, whose bucket was then seen in part only."""
+        self.skip(self.floor(time_ms) - self.latency_ms)
+        self.first_whole = self.ceil(time_ms)
 
     def forget(self) -> None:
         """Goes back to before the first record."""

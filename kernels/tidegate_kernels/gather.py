@@ -17,8 +17,8 @@ from .registry import device, kernel
 Array = Any
 
 COUNT = 0
-SUM = 1
-SQUARES = 2  # sum of (x - ORIGIN)^2: free of the cancellation of sum(x^2)
+DEVIATION = 1  # sum of x - ORIGIN: means and variances lose no digits to a large common part
+SQUARES = 2  # sum of (x - ORIGIN)^2
 MIN = 3
 MAX = 4
 ORIGIN = 5  # the first value of the cell
@@ -31,12 +31,19 @@ CELLS = 1  # cells written to the output so far
 LATE = 2  # rows older than FINALIZED: counted, not gathered
 
 
+# What a pass over rows comes to.
+PLANNED_END = 0
+PLANNED_JUMP = 1
+PLANNED_NEWEST = 2
+NEVER = -(1 << 63)  # newest time before there is any
+
+
 @device
 def clear_record(ring: Array, at: int, width: int) -> None:
     """Makes the record at `at` an empty one."""
     ring[at + COUNT] = 0.0
     if width == RECORD_SIZE:
-        ring[at + SUM] = 0.0
+        ring[at + DEVIATION] = 0.0
         ring[at + SQUARES] = 0.0
         ring[at + MIN] = np.inf
         ring[at + MAX] = -np.inf
@@ -175,7 +182,7 @@ def gather(
         origin = x if n == 0.0 else ring[at + ORIGIN]
         d = x - origin
         ring[at + COUNT] = n + 1.0
-        ring[at + SUM] += x
+        ring[at + DEVIATION] += d
         ring[at + SQUARES] += d * d
         # Selects, not branches: 1.7 to 2.2 times as fast.
         ring[at + MIN] = x if x < ring[at + MIN] else ring[at + MIN]
@@ -251,27 +258,31 @@ def plan_pass(
 ) -> int:
     """How far one pass over the rows may go; returns the row to stop before.
 
-    ``planned[0]`` becomes the finalised end after those rows. The pass ends early before
-    the row that would make it close more than `max_buckets` buckets, unless that is its
-    first row, and before a row that jumps more than `max_gap` ms ahead: a first row that
-    does so sets ``planned[1]``.
+    ``planned[PLANNED_END]`` becomes the finalised end after those rows, ``planned[PLANNED_NEWEST]``
+    goes from the newest time before them to the newest among them. The pass ends early before
+    the row that would make it close more than `max_buckets` buckets, unless that is its first
+    row, and before a row that jumps more than `max_gap` ms ahead of the newest: a first row
+    that does so sets ``planned[PLANNED_JUMP]``.
     """
-    planned[0] = finalized
-    planned[1] = 0
+    newest = planned[PLANNED_NEWEST]
+    planned[PLANNED_END] = finalized
+    planned[PLANNED_JUMP] = 0
     reach = finalized + span + latency
     for i in range(start, stop):
         t = time[i]
-        if t < reach:
-            continue
-        end = t - t % span - latency
-        if end - planned[0] > max_gap:
-            if i == start:
-                planned[1] = 1
-            return i
-        if end - finalized > max_buckets * span and i > start:
-            return i
-        planned[0] = end
-        reach = end + span + latency
+        if t >= reach:
+            end = t - t % span - latency
+            if newest != NEVER and t > newest + max_gap:
+                planned[PLANNED_JUMP] = 1 if i == start else 0
+                stop = i
+                break
+            if end - finalized > max_buckets * span and i > start:
+                stop = i
+                break
+            planned[PLANNED_END] = end
+            reach = end + span + latency
+        newest = max(newest, t)
+    planned[PLANNED_NEWEST] = newest
     return stop
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tidegate_kernels.event import absolute_score
 from tidegate_kernels.registry import device, kernel
 
 Array = Any
@@ -32,16 +33,6 @@ BINS_PER_E = 5.5  # bins per factor e of 1 + s: 64 reach s = 1e5
 KEEP_PER_DAY = 0.9885  # counts halve in 60 days
 RANK_HALF = 0.01  # what one in a hundred reaches scores at most 50
 DAY_MS = 86_400_000
-
-
-@device
-def job_absolute_score(s: float) -> float:
-    """The most p = exp(-s) can score; the same curve as ``model.absolute_score``."""
-    if s <= 2.995732273553991:
-        return 5.0 * max(s, 0.0) / 2.995732273553991
-    if s <= 9.210340371976182:
-        return 5.0 + 85.0 * (s - 2.995732273553991) / 6.214608098422191
-    return 100.0 - 92.10340371976182 / s
 
 
 @device
@@ -132,7 +123,7 @@ def score_buckets(
         if scored > 0.0:
             s = -log_any(bucket_min_log_p[at], scored)
             ceiling = rank_ceiling(past, BUCKET_BINS, past[BUCKET_TOTAL], s)
-            bucket_score[at] = min(min(job_absolute_score(s), ceiling), largest)
+            bucket_score[at] = min(min(absolute_score(s), ceiling), largest)
             past[BUCKET_TOTAL] += 1.0
             remember(past, BUCKET_BINS, s)
         else:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .registry import device, kernel
 
 Array = Any
@@ -17,15 +15,6 @@ COUNT = 0
 MEDIAN = 1
 DISTINCT = 2
 SUMMARY_SIZE = 3
-
-FEATURE_COUNT = 0
-FEATURE_SUM = 1
-FEATURE_MEAN = 2
-FEATURE_MIN = 3
-FEATURE_MAX = 4
-FEATURE_VARP = 5
-FEATURE_MEDIAN = 6
-FEATURE_DISTINCT = 7
 
 
 @kernel("i64(in i64[], in i32[], in f64[], i64, i64, i64, i64, i64, out i64[], out i32[], out f64[])")
@@ -186,41 +175,4 @@ def summarise(
         cells[made * SUMMARY_SIZE + MEDIAN] = low if low == high else low / 2.0 + high / 2.0
         cells[made * SUMMARY_SIZE + DISTINCT] = distinct
         made += 1
-    return made
-
-
-@kernel("i64(in i64[], in f64[], i64, i64, out f64[], out f64[])")
-def take_feature(order: Array, cells: Array, width: int, feature: int, value_c: Array, count_c: Array) -> int:
-    """Values and record counts of one feature, cell after cell in the given order.
-
-    `feature` is one of the ``FEATURE_`` constants; cells of a counting stream have the count
-    alone, cells of a value stream count, median and distinct count. The population variance
-    needs three values. What overflows is NaN, no sample. Returns how many cells have one.
-    """
-    made = 0
-    for i in range(len(order)):
-        at = order[i] * width
-        n = cells[at]
-        x = n
-        if feature == FEATURE_SUM:
-            x = cells[at + 1]
-        elif feature == FEATURE_MEAN:
-            x = cells[at + 1] / n
-        elif feature == FEATURE_MIN:
-            x = cells[at + 3]
-        elif feature == FEATURE_MAX:
-            x = cells[at + 4]
-        elif feature == FEATURE_VARP:
-            shift = cells[at + 1] / n - cells[at + 5]
-            x = max(cells[at + 2] / n - shift * shift, 0.0) if n >= 3.0 else np.nan
-        elif feature == FEATURE_MEDIAN:
-            x = cells[at + MEDIAN]
-        elif feature == FEATURE_DISTINCT:
-            x = cells[at + DISTINCT]
-        if x - x != 0.0:  # NaN or infinite
-            x = np.nan
-        else:
-            made += 1
-        value_c[i] = x
-        count_c[i] = n
     return made

@@ -29,7 +29,7 @@ _FILE = click.Path(path_type=Path)
     multiple=True,
     help="A detector in one text: 'high_mean(value) by host partition=dc'; may be repeated.",
 )
-@click.option("--use-null", is_flag=True, help="Records without a by or partition value are a series too.")
+@click.option("--use-null", is_flag=True, help="Records without a by value are a series too.")
 @click.option("--latency", metavar="SPAN", help="How late records may come.")
 @click.option(
     "--time-field", metavar="FIELD", help="The field with the time.  [default: found by name or type]"
@@ -57,7 +57,7 @@ _FILE = click.Path(path_type=Path)
 def detect(
     context: click.Context, /, file: str, output: Path | None, buckets_output: Path | None, **given: Any
 ) -> None:
-    r"""Finds the anomalies in FILE and prints the worst ones.
+    """Finds the anomalies in FILE and prints the worst ones.
 
     FILE is NDJSON, JSON, CSV or TSV (plain, .gz or .zst), Parquet or Arrow IPC; '-' is the
     standard input. The last buckets are scored when they are complete, or with --interim.
@@ -65,7 +65,7 @@ def detect(
     \b
     tidegate detect taxi.csv --bucket-span 30m --function mean --field value
     tidegate detect web.ndjson.gz --bucket-span 5m --detector 'high_count by host'
-    """
+    """  # noqa: D301 - the mark must reach click as one character
     analysis = Analysis(**{f.name: given.pop(f.name) for f in fields(Analysis)})
     if given["as_json"] and context.get_parameter_source("top") == ParameterSource.DEFAULT:
         given["top"] = None

@@ -1,0 +1,59 @@
+"""What a model watches: one number of each cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .gather import COUNT, DEVIATION, MAX, MIN, ORIGIN, SQUARES
+from .registry import kernel
+from .values import DISTINCT, MEDIAN
+
+Array = Any
+
+FEATURE_COUNT = 0
+FEATURE_SUM = 1
+FEATURE_MEAN = 2
+FEATURE_MIN = 3
+FEATURE_MAX = 4
+FEATURE_VARP = 5
+FEATURE_MEDIAN = 6
+FEATURE_DISTINCT = 7
+
+
+@kernel("i64(in i64[], in f64[], i64, i64, out f64[], out f64[])")
+def take_feature(order: Array, cells: Array, width: int, feature: int, value_c: Array, count_c: Array) -> int:
+    """Values and record counts of one feature, cell after cell in the given order.
+
+    `feature` is one of the ``FEATURE_`` constants; cells of a counting stream have the count
+    alone, cells of a value stream count, median and distinct count. The population variance
+    needs three values. What overflows is NaN, no sample. Returns how many cells have one.
+    """
+    made = 0
+    for i in range(len(order)):
+        at = order[i] * width
+        n = cells[at + COUNT]
+        x = n
+        if feature == FEATURE_SUM:
+            x = n * cells[at + ORIGIN] + cells[at + DEVIATION]
+        elif feature == FEATURE_MEAN:
+            x = cells[at + ORIGIN] + cells[at + DEVIATION] / n
+        elif feature == FEATURE_MIN:
+            x = cells[at + MIN]
+        elif feature == FEATURE_MAX:
+            x = cells[at + MAX]
+        elif feature == FEATURE_VARP:
+            shift = cells[at + DEVIATION] / n
+            x = max(cells[at + SQUARES] / n - shift * shift, 0.0) if n >= 3.0 else np.nan
+        elif feature == FEATURE_MEDIAN:
+            x = cells[at + MEDIAN]
+        elif feature == FEATURE_DISTINCT:
+            x = cells[at + DISTINCT]
+        if x - x != 0.0:  # NaN or infinite
+            x = np.nan
+        else:
+            made += 1
+        value_c[i] = x
+        count_c[i] = n
+    return made
