@@ -137,10 +137,14 @@ class Phase(NamedTuple):
 
 @dataclass
 class Events:
-    """The five largest past events of a series; an event is open for 60 buckets."""
+    """The five largest past events of a series; an event is open for 60 buckets.
+
+    Past events fade by half a percent a day: when an event opens, and after a week without one.
+    """
 
     past: list[float] = field(default_factory=lambda: [0.0] * 5)
-    start: float | None = None
+    is_open: bool = False
+    start: float = 0.0
     largest: float = 0.0
 
     @property
@@ -150,18 +154,25 @@ class Events:
 
     def weigh(self, clock: float, x: float, days_per_bucket: float) -> float:
         """What counts of a magnitude, 0.3 of it for an echo; then the history knows it."""
-        if self.start is not None and clock - self.start > 60.0:
-            keep = 0.995 ** min((clock - self.start) * days_per_bucket, 3650.0)
-            past = sorted(keep * size for size in self.past)
-            self.past = [max(past[0], self.largest), *past[1:]]
-            self.start = None
-        if self.start is not None:
+        if self.is_open and clock - self.start > 60.0:
+            least, *others = sorted(self.past)
+            self.past = [max(least, self.largest), *others]
+            self.is_open = False
+        if self.is_open:
             is_echo = x < 1.2 * self.largest
             self.largest = max(self.largest, x)
             return 0.3 * x if is_echo else x
+        if (clock - self.start) * days_per_bucket >= 7.0:
+            self._fade(clock, days_per_bucket)
         if x > 0.7 * sum(self.past) / 5.0:
-            self.start, self.largest = clock, x
+            self._fade(clock, days_per_bucket)
+            self.is_open, self.largest = True, x
         return x
+
+    def _fade(self, clock: float, days_per_bucket: float) -> None:
+        keep = 0.995 ** min((clock - self.start) * days_per_bucket, 3650.0)
+        self.past = [keep * size for size in self.past]
+        self.start = clock
 
 
 @dataclass

@@ -10,8 +10,6 @@ from tidegate import JobConfig
 from tidegate.config.functions import FUNCTIONS
 from tidegate.model import FeatureModel
 from tidegate_kernels import model
-from tidegate_kernels.event import EVENT_KEEP, EVENT_MAX, EVENT_SLOT, EVENT_START, close_event
-from tidegate_kernels.state import DAYS
 
 RARE, PLAIN = np.log(1e-4), np.log(0.05)
 
@@ -143,15 +141,16 @@ def test_within_an_event_only_what_exceeds_it_scores_high_again() -> None:
 
 
 def test_events_fade_slowly() -> None:
-    """An event keeps 99.5% of its size for each day that the events after it last."""
-    state, work = np.zeros(model.STATE_SIZE), np.zeros(model.WORK_SIZE)
-    work[DAYS] = 1 / 24
-    state[EVENT_SLOT] = 8.0
-    state[EVENT_START] = 1000.0
-    state[EVENT_MAX] = 2.0
-    close_event(state, 0, work, 1048.0, 2.0)
-    assert sorted(state[EVENT_SLOT : EVENT_SLOT + 5]) == pytest.approx([0, 0, 0, 2, 8 * EVENT_KEEP**2])
-    assert state[EVENT_MAX] == 0
+    """A great event lowers the scores after it for months, but not for ever."""
+    scores = []
+    for days in (1, 70, 280):
+        run = ModelRun(1)
+        values = quiet(900 + days * 96)
+        values[0, 890] = 300.0
+        run.feed(values, START)
+        scores.append(run.peek(160, START + values.shape[1])[SCORE])
+    assert scores[0] < scores[1] < scores[2]
+    assert scores[2] > 1.5 * scores[0]
 
 
 def test_a_larger_past_event_lowers_the_score() -> None:

@@ -228,7 +228,7 @@ def test_a_long_life_agrees() -> None:
     laws: list[Callable[[], float]] = [
         lambda: rng.uniform(90.0, 110.0),
         lambda: 100.0 + rng.gauss(0.0, 1.0) * (8.0 if rng.random() < 0.2 else 1.0),
-        lambda: 100.0 + rng.gauss(0.0, 1.0) + (4.2 if rng.random() < 0.05 else 0.0),
+        lambda: 100.0 + rng.gauss(0.0, 0.01),
     ]
     cells = [Cell(at, series, law()) for series, law in enumerate(laws) for at in range(6000)]
     Pair("mean", 300_000, prune=0, n_series=3, rounding=1e-6).feed(cells, 0, 6000)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.naive_scores import ScoredJob
+from tests.naive_scores import NaiveHistory, ScoredJob, Usual
 
 from tidegate import Job
+from tidegate.history import History
+from tidegate.model import Calendar, Run
 
 DETECTORS: tuple[dict[str, Any], ...] = (
     {"function": "count"},
@@ -23,6 +27,7 @@ DETECTORS: tuple[dict[str, Any], ...] = (
     {"function": "distinct_count", "field_name": "u", "partition_field_name": "p"},
     {"function": "high_non_zero_count", "by_field_name": "k"},
 )
+DAY_MS = 86_400_000
 SPAN = 3_600_000
 START = 1_500_000_000_000 // SPAN * SPAN
 
@@ -94,6 +99,54 @@ def same_results(job: Job, twin: ScoredJob) -> int:
 def seconds(arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a flush with times for the job."""
     return {k: v if v is True else datetime.fromtimestamp(v // 1000, UTC) for k, v in arguments.items()}
+
+
+class Found:
+    """Results of a pass, sorted by bucket, as a history takes them."""
+
+    def __init__(self, rows: Sequence[tuple[int, float, float]]) -> None:
+        bucket_r, *reals = zip(*rows, strict=True) if rows else ((), (), ())
+        self._columns = {"bucket_r": np.array(bucket_r, np.int64)}
+        self._columns |= dict(zip(("log_p_r", "score_r"), map(np.array, reals), strict=True))
+
+    def __len__(self) -> int:
+        return len(self._columns["bucket_r"])
+
+    def column(self, name: str) -> Any:
+        """One column."""
+        return self._columns[name].astype(np.int64 if name == "bucket_r" else np.float64)
+
+
+@pytest.mark.parametrize("minutes", [1, 60, 1440, 20160])
+def test_histories_agree(minutes: int) -> None:
+    """Ranks of records and buckets in the past of a job are the twin's, pass by pass, interim or not."""
+    rng, span = random.Random(minutes), minutes * 60_000
+    history, twin, usual = History(span), NaiveHistory(), Usual(min(max(DAY_MS // span, 12), 1000))
+    at = START // span
+    for _ in range(60):
+        size, learn, rows, expected = rng.randint(1, 40), rng.random() < 0.8, list[Any](), list[Any]()
+        past = twin if learn else copy.deepcopy(twin)
+        scored = np.array([rng.choice((0, 5, 300, 100_000)) for _ in range(size)])
+        least = np.array([-(10.0 ** rng.uniform(-14.0, 1.0)) for _ in range(size)])
+        events = np.array([rng.randint(0, 50) for _ in range(size)])
+        for k in range(size):
+            unusual = rng.choice((0, 0, 1, 3)) if scored[k] else 0
+            sizes = [10.0 ** rng.uniform(0.7, 5.0) for _ in range(unusual)]
+            least[k] = min(least[k], *(-s for s in sizes), 0.0)
+            found = sorted((-s, rng.choice((100.0, 60.0, 20.0))) for s in sizes)
+            rows += [(at + k, *row) for row in found]
+            expected.append(past.score((at + k) * span // DAY_MS, found, least[k], int(scored[k])))
+            if learn:
+                usual.learn(int(events[k]))
+        run = Run(Calendar.of(at, at + size, span), 0, learn=learn)
+        scores, log_p, bucket_scores = history.score(Found(rows), least, scored, events, run)
+        assert scores.tolist() == pytest.approx([x for row in expected for x in row[0]], rel=1e-9)
+        assert log_p.tolist() == pytest.approx([row[1] for row in expected], rel=1e-9, abs=1e-12)
+        assert bucket_scores.tolist() == pytest.approx([row[2] for row in expected], rel=1e-9)
+        shares = [usual.completeness(int(n)) for n in events]
+        assert history.completeness(events).tolist() == pytest.approx(shares, rel=1e-9)
+        at += size if learn else 0
+    assert twin.buckets.total > 1.0
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -40,6 +40,7 @@ EVENT_MEAN_SHARE = 0.85  # the moving mean counts for less than a single bucket
 EVENT_HALF = 3.0  # squared magnitude, in references, that may score 50
 REFRACTORY = 60.0  # buckets an event lasts at most
 EVENT_KEEP = 0.995  # slots keep this per day: half in 140 days
+EVENT_FADES = 7.0  # days without an event after which the slots are decayed all the same
 
 
 @device
@@ -70,26 +71,37 @@ def weigh_event(state: Array, history: int, work: Array, clock: float, x: float)
     """
     largest = state[history + EVENT_MAX]
     if largest > 0.0 and clock - state[history + EVENT_START] > REFRACTORY:
-        close_event(state, history, work, clock, largest)
+        close_event(state, history, largest)
         largest = 0.0
     if largest > 0.0:
         if x > largest:
             state[history + EVENT_MAX] = x
         return x if x >= EVENT_REPEAT * largest else x * EVENT_ECHO
+    days = (clock - state[history + EVENT_START]) * work[DAYS]
+    if days >= EVENT_FADES:
+        fade_events(state, history, days)
+        state[history + EVENT_START] = clock
     if x * EVENT_SLOTS > EVENT_OPENS * state[history + EVENT_SUM]:
+        fade_events(state, history, (clock - state[history + EVENT_START]) * work[DAYS])
         state[history + EVENT_START] = clock
         state[history + EVENT_MAX] = x
     return x
 
 
 @device
-def close_event(state: Array, history: int, work: Array, clock: float, largest: float) -> None:
-    """Puts a finished event into the smallest slot, after decaying all by the event's time."""
-    elapsed = min((clock - state[history + EVENT_START]) * work[DAYS], 3650.0)
-    keep = math.exp(elapsed * math.log(EVENT_KEEP))
-    least = history + EVENT_SLOT
+def fade_events(state: Array, history: int, days: float) -> None:
+    """Decays all slots by the days since EVENT_START, which the caller then moves on."""
+    keep = math.exp(min(days, 3650.0) * math.log(EVENT_KEEP))
     for k in range(history + EVENT_SLOT, history + EVENT_SLOT + EVENT_SLOTS):
         state[k] *= keep
+    state[history + EVENT_SUM] *= keep
+
+
+@device
+def close_event(state: Array, history: int, largest: float) -> None:
+    """Puts a finished event into the smallest slot if it is larger."""
+    least = history + EVENT_SLOT
+    for k in range(history + EVENT_SLOT, history + EVENT_SLOT + EVENT_SLOTS):
         if state[k] < state[least]:
             least = k
     if largest > state[least]:
