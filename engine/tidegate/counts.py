@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -50,15 +50,9 @@ class DataCounts:
 
     def plus(self, upload: DataCounts) -> DataCounts:
         """Running totals after an upload."""
-        counts = {
-            f.name: getattr(self, f.name) + getattr(upload, f.name) for f in fields(self) if _adds_up(f.name)
-        }
-        latest = {
-            f.name: value
-            for f in fields(self)
-            if f.name in _REPLACED and (value := getattr(upload, f.name)) is not None
-        }
-        return replace(self, **counts, **latest)
+        sums = {name: getattr(self, name) + getattr(upload, name) for name in _ADDED}
+        latest = {name: _later(getattr(self, name), getattr(upload, name)) for name in _REPLACED}
+        return DataCounts(self.job_id, **sums, **latest)
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as the JSON API shows them: what is absent is left out."""
@@ -66,14 +60,10 @@ class DataCounts:
         return {**shown, "input_record_count": self.input_record_count}
 
 
-_REPLACED = (
-    "earliest_record_timestamp",
-    "latest_record_timestamp",
-    "latest_empty_bucket_timestamp",
-    "latest_sparse_bucket_timestamp",
-    "last_data_time",
-)
+_ADDED = tuple(f.name for f in fields(DataCounts) if f.name.endswith("_count") or f.name == "input_bytes")
+_REPLACED = tuple(f.name for f in fields(DataCounts) if f.name.endswith(("_timestamp", "_time")))
 
 
-def _adds_up(name: str) -> bool:
-    return name.endswith("_count") or name == "input_bytes"
+def _later(before: int | None, now: int | None) -> int | None:
+    """The newer of two times, where there is one: 0 is a time."""
+    return before if now is None else now

@@ -36,6 +36,8 @@ class Interner:
         self._ends: I64 = np.empty(_FIRST, np.int64)
         self._arena: npt.NDArray[np.uint8] = np.empty(16 * _FIRST, np.uint8)
         self._count = 0
+        # Where the latest dictionary lies in memory, what keeps it there, and its codes.
+        self._latest: tuple[tuple[int, ...], pa.Array, I32] = ((), None, np.empty(0, np.int32))
         self.codes(pa.array([""]))
 
     def __len__(self) -> int:
@@ -52,7 +54,7 @@ class Interner:
         Columns of other types than text are taken as the text of their values.
         """
         if pa.types.is_dictionary(column.type):
-            code_of = self._intern(_as_text(column.dictionary))
+            code_of = self._codes_of_dictionary(column.dictionary)
             indices = column.indices
             if indices.null_count:
                 code_of = np.append(code_of, np.int32(0))
@@ -64,6 +66,13 @@ class Interner:
         if not _is_text(column.type):
             return self.codes(column.dictionary_encode())
         return self._intern(_as_text(column))
+
+    def _codes_of_dictionary(self, dictionary: pa.Array) -> I32:
+        """The codes of a dictionary, found once as long as batches share it."""
+        place = (dictionary.offset, len(dictionary), *(b and b.address for b in dictionary.buffers()))
+        if place != self._latest[0]:
+            self._latest = (place, dictionary, self._intern(_as_text(dictionary)))
+        return self._latest[2]
 
     def _intern(self, text: pa.LargeStringArray) -> I32:
         rows = len(text)

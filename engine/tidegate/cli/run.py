@@ -125,8 +125,9 @@ def print_results(finished: Finished, printing: Printing, run: Interruptible) ->
     else:
         for text in lines(shown, finished.config):
             click.echo(text)
-        if shown.num_rows:
-            click.echo()
+        if finished.records.num_rows == 0:
+            click.echo("No anomalies.")
+        click.echo()
     closing = summary(
         finished.counts,
         buckets=finished.buckets.num_rows,
