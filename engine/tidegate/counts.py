@@ -50,9 +50,11 @@ class DataCounts:
 
     def plus(self, upload: DataCounts) -> DataCounts:
         """Running totals after an upload."""
-        sums = {name: getattr(self, name) + getattr(upload, name) for name in _ADDED}
-        latest = {name: _later(getattr(self, name), getattr(upload, name)) for name in _REPLACED}
-        return DataCounts(self.job_id, **sums, **latest)
+        totals: dict[str, Any] = {name: getattr(self, name) + getattr(upload, name) for name in _ADDED}
+        for name in _REPLACED:
+            now = getattr(upload, name)
+            totals[name] = getattr(self, name) if now is None else now
+        return DataCounts(self.job_id, **totals)
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as the JSON API shows them: what is absent is left out."""
@@ -62,8 +64,3 @@ class DataCounts:
 
 _ADDED = tuple(f.name for f in fields(DataCounts) if f.name.endswith("_count") or f.name == "input_bytes")
 _REPLACED = tuple(f.name for f in fields(DataCounts) if f.name.endswith(("_timestamp", "_time")))
-
-
-def _later(before: int | None, now: int | None) -> int | None:
-    """The newer of two times, where there is one: 0 is a time."""
-    return before if now is None else now
