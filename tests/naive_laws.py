@@ -27,8 +27,8 @@ def square_above_zero(x: float) -> float:
 
 
 def log_normal_tail(w: float) -> float:
-    """Ln P(|Z| > w) of the normal law, from w = 5 by its asymptotic series 1 - 1/w^2 + 3/w^4 - ..."""
-    if w < 5.0:
+    """Ln P(|Z| > w) of the normal law, from w = 20 by its asymptotic series 1 - 1/w^2 + 3/w^4 - ..."""
+    if w < 20.0:
         return math.log(math.erfc(w / math.sqrt(2.0)))
     series = 1.0 - w**-2 + 3.0 * w**-4 - 15.0 * w**-6 + 105.0 * w**-8
     return -0.5 * w * w - math.log(w * math.sqrt(math.pi / 2.0)) + math.log(series)

@@ -45,7 +45,7 @@ class Result(NamedTuple):
 
 @dataclass
 class Shift:
-    """A run of residuals on one side, which may become a new level."""
+    """A run of residuals on one side; the total is of the values less their season, its mean a new level."""
 
     side: float
     start: float
@@ -69,6 +69,7 @@ class Look:
     week: float
     spread: float
     line: float
+    season: float
     prediction: float
     carried: float
     typical: float
@@ -134,7 +135,7 @@ class NaiveSeries:
         self.day_mean = [x * slope for x in self.day_mean]
         self.week_mean = [x * slope for x in self.week_mean]
         if self.shift is not None:
-            self.shift.total *= slope
+            self.shift.total = square_above_zero(self.shift.total / self.shift.count) * self.shift.count
 
     # Predict
 
@@ -151,7 +152,8 @@ class NaiveSeries:
         if settings.day >= 0.9 and days > 7.0:
             use_week = gate(self.error_day, self.error_week, (days - 7.0) / 7.0)
         line = self.level + self.slope * gap
-        prediction = line + use_day * day + use_week * week
+        season = use_day * day + use_week * week
+        prediction = line + season
         phi = 0.0
         if self.variance > 0.0 and self.lag_product > 0.0:
             phi = min(self.lag_product / (self.variance * (1.0 + 10.0 / self.count)), 0.98)
@@ -159,8 +161,8 @@ class NaiveSeries:
         young = max(1.0 - age / clip(21.0 * settings.day, 100.0, 1000.0), 0.0)
         spread = day_phase.between(self.day_spread)
         return Look(
-            clock, gap, age, days, young, day_phase, week_phase, day, week, spread, line, prediction,
-            carried, prediction + carried,
+            clock, gap, age, days, young, day_phase, week_phase, day, week, spread, line, season,
+            prediction, carried, prediction + carried,
         )  # fmt: skip
 
     def _compare(self, look: Look, actual: float, completeness: float) -> None:
@@ -184,7 +186,7 @@ class NaiveSeries:
         prior = (0.03 * around) ** 2
         least = max(0.001 * around, TINY) ** 2
         if self.settings.counts:
-            least = max(least, 0.2 if self.is_root else max(look.prediction, 0.1))
+            least = max(least, 0.2)  # about the variance of the root of a Poisson count, 1/4
         look.sd_r = math.sqrt(share * max((2.0 * prior + n * self.variance) / (2.0 + n), least))
         look.sd_e = math.sqrt(share * max((2.0 * prior + n * self.variance_ar) / (2.0 + n), least))
         look.z = look.r / look.sd_r
@@ -235,8 +237,6 @@ class NaiveSeries:
         for events, x in ((self.single_events, error), (self.mean_events, self.mean_error)):
             x = max(x * side, 0.0) if side else abs(x)
             sizes.append(events.weigh(look.clock, x, 1.0 / self.settings.day) / events.mean)
-        if allowed <= 2.0:
-            return allowed
         ratio = min(max(sizes[0], 0.85 * sizes[1]), 1e100)
         return min(allowed, 100.0 * ratio * ratio / (3.0 + ratio * ratio))
 
@@ -251,7 +251,7 @@ class NaiveSeries:
         self.size_square += gain * (size * size - self.size_square)
         if not is_data:
             weight *= clip(2.0 * self.occupancy, 1e-6, 1.0)
-        n = self.count + weight
+        before, n = self.count, self.count + weight
         self.count = min(n, 1.0 / settings.spread_rate)
         self._learn_variances(look, max(1.0 / n, settings.spread_rate) * weight)
         within = clip(look.r, -3.0 * look.sd_r, 3.0 * look.sd_r)
@@ -265,9 +265,9 @@ class NaiveSeries:
         self.last = look.clock
         if is_data:
             self.last_data = look.clock
-            self.records += 0.02 * (records - self.records)
-        gain = max(1.0 / (look.age + 1.0), 1.0 - 0.98**look.gap)
-        self.occupancy += gain * (is_data - self.occupancy)
+            self.records += max(1.0 / (before + 1.0), 0.02) * (records - self.records)
+        if settings.zero_fill:
+            self.occupancy += max(1.0 / (look.age + 1.0), 1.0 - 0.98**look.gap) * (is_data - self.occupancy)
         if is_data:
             self.occupancy_before = self.occupancy
 
@@ -308,17 +308,17 @@ class NaiveSeries:
         shift = self.shift
         if shift is None:
             if abs(look.z) > 3.0:
-                self.shift = Shift(math.copysign(1.0, look.z), look.clock, look.r)
+                self.shift = Shift(math.copysign(1.0, look.z), look.clock, look.y - look.season)
         elif look.z * shift.side < 1.5:
             shift.contrary += 1.0
             if shift.contrary > 2.0 + 0.2 * shift.count:
                 self.shift = None
         else:
-            shift.total = clip(shift.total + look.r, -1e290, 1e290)
+            shift.total += look.y - look.season
             shift.count += 1.0
             lasted = look.clock - shift.start >= max(1.25 * self.settings.day, 8.0)
             if lasted and shift.count >= 6.0:
-                self.level += shift.total / shift.count
+                self.level = shift.total / shift.count
                 self.slope = self.multi.mean = self.carry = 0.0
                 self.shift = None
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from tests.model_run import ACTUAL, LOG_P, SCORE, START, TYPICAL, WEEK, ModelRun, seasonal
+from tests import model_run
+from tests.model_run import ACTUAL, BUCKET, LOG_P, SCORE, START, TYPICAL, WEEK, ModelRun, seasonal
 
 from tidegate import JobConfig
 from tidegate.config.functions import FUNCTIONS
 from tidegate.model import FeatureModel
-from tidegate_kernels import model
+from tidegate_kernels import law, model
 
 RARE, PLAIN = np.log(1e-4), np.log(0.05)
 
@@ -50,6 +53,35 @@ def test_a_series_idle_for_longer_than_the_window_starts_afresh(idle: int, afres
     run.feed(quiet(5, 12), again)
     fresh.feed(quiet(5, 12), again)
     assert np.array_equal(run.state, fresh.state) == afresh
+
+
+def test_a_pruned_series_leaves_no_trace() -> None:
+    """A value that is not finite, after the window, finds the series forgotten: its state is all zeros."""
+    run = ModelRun(1, prune_buckets=96)
+    run.feed(quiet(300), START)
+    for not_a_value in (np.nan, np.inf):
+        run.feed(np.array([[not_a_value]]), START + 299 + 97)
+        assert not run.state.any()
+
+
+@pytest.mark.parametrize("minutes", [15, 60])
+@pytest.mark.parametrize("days", [8, 20, 60])
+@pytest.mark.parametrize("level", [60.0, 140.0, 300.0])
+@pytest.mark.parametrize("wave", [0.0, 0.1])
+def test_a_shift_is_accepted_at_its_level(
+    minutes: int, days: int, level: float, wave: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once 1.25 days of a new level were seen it is typical, neither more nor less."""
+    monkeypatch.setattr(model_run, "SPAN_MS", minutes * 60_000)
+    day = 1440 // minutes
+    at = np.arange((days + 3) * day)
+    expected = np.where(at < days * day, 100.0, level) * (1.0 + wave * np.sin(2 * np.pi * at / day))
+    run = ModelRun(1, span_ms=minutes * 60_000)
+    rows = run.feed((expected * np.random.default_rng(6).normal(1.0, 0.03, len(at)))[None], START)
+    ratio = rows[:, TYPICAL] / expected[rows[:, BUCKET].astype(int) - START]
+    before, after = ratio[-3 * day : -2 * day], ratio[-3 * day + day * 5 // 4 + 2 :]
+    assert abs(before - 1.0).max() > 0.2
+    assert abs(after - 1.0).max() < 0.08
 
 
 def test_an_open_count_is_judged_by_what_it_should_have_so_far() -> None:
@@ -113,6 +145,12 @@ def test_every_function_reports_its_side(name: str, feature: str) -> None:
     low = name.startswith("low_") or feature == "min"
     high = name.startswith("high_") or feature == "max"
     assert reported == {40: not high, 160: not low}
+
+
+def test_the_normal_tail_has_no_jumps() -> None:
+    """Where one formula follows another, and everywhere else, it is that of the normal law."""
+    for w in np.arange(0.1, 37.0, 0.1):
+        assert law.log_normal_tail(w) == pytest.approx(math.log(math.erfc(w / math.sqrt(2.0))), abs=2e-10)
 
 
 def test_more_unlikely_scores_higher_and_below_100() -> None:

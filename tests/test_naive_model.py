@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive_model import NaiveFeature, Result
-from tests.naive_scores import GROWING, settings_of
+from tests.naive_scores import GROWING, NaiveModel, settings_of
 
 from tidegate import JobConfig
 from tidegate.model import Calendar, FeatureModel, Run
@@ -232,6 +232,95 @@ def test_a_long_life_agrees() -> None:
     ]
     cells = [Cell(at, series, law()) for series, law in enumerate(laws) for at in range(6000)]
     Pair("mean", 300_000, prune=0, n_series=3, rounding=1e-6).feed(cells, 0, 6000)
+
+
+TAILS: dict[str, tuple[Callable[[random.Random, int], float], int, int]] = {
+    "rarely": (
+        lambda rng, at: (
+            100.0 + 5.0 * (-1) ** at + rng.uniform(-1, 1) + 30.0 * (at > 300 and rng.random() < 0.0005)
+        ),
+        4500,
+        300_000,
+    ),
+    "often and far": (
+        lambda rng, at: (
+            100.0 + rng.gauss(0.0, 1.0) + rng.choice((-60, 60)) * (at > 150 and rng.random() < 0.4)
+        ),
+        800,
+        DAY_MS,
+    ),
+    "hardly": (
+        lambda rng, at: 100.0 + rng.choice((-1, 1)) * (5.0 if rng.random() < 0.11 else 2.0 * rng.random()),
+        3500,
+        300_000,
+    ),
+}
+"""Values that pass the beginning of the tail so: law, buckets, span."""
+
+
+@pytest.mark.parametrize("kind", TAILS)
+def test_tails_beyond_what_is_believed_agree(kind: str) -> None:
+    """Where a tail is rarer, more frequent, longer or shorter than is believed, both stop at its limits."""
+    law, n, span = TAILS[kind]
+    rng = random.Random(5)
+    pair = Pair("mean", span, prune=0, rounding=1e-6)
+    pair.feed([Cell(at, 0, law(rng, at)) for at in range(n)], 0, n)
+    tail = pair.twin.series[0].tail
+    rate = (400.0 * math.exp(-3.0) + tail.count * tail.rate) / (400.0 + tail.count)
+    excess = (20.0 + tail.excesses * tail.excess) / (20.0 + tail.excesses)
+    if kind == "rarely":
+        assert rate < 0.009
+    elif kind == "hardly":
+        assert excess < 0.38
+    else:
+        assert rate > 0.2
+        assert excess > 3.0
+
+
+def test_runs_on_one_side_agree() -> None:
+    """Where a new level begins, what interrupts it and when it is accepted, is as in the twin."""
+    rng = random.Random(8)
+    cells, n, n_series = [], 230, 80
+    for series in range(n_series):
+        step, contrary, missing = rng.uniform(2.5, 9.0), rng.uniform(0.0, 0.6), rng.uniform(0.0, 0.4)
+        base, side = rng.choice(((500.0, 1.0), (6.0, -1.0)))  # some fall below zero during the run
+        for at in range(n):
+            if at <= 200 or rng.random() > missing:
+                is_shifted = at >= 200 and rng.random() > contrary
+                cells.append(Cell(at, series, base + rng.gauss(side * step * is_shifted, 0.8)))
+    pair = Pair("mean", DAY_MS, prune=0, n_series=n_series)
+    accepted = []
+    for at in range(n):
+        before = {key: series.shift for key, series in pair.twin.series.items()}
+        pair.feed(within(cells, at, at + 1), at, at + 1)
+        accepted += [key for key in before if before[key] and pair.twin.series[key].slope == 0.0]
+    assert len(accepted) > 20
+
+
+def test_means_of_few_records_agree() -> None:
+    """What is usual of the number of records, and how much a mean of few is forgiven, is as in the twin."""
+    rng = random.Random(9)
+    records = [rng.choice((1000.0, 900.0, 8.0, 1.0)) if at > 30 else 1000.0 for at in range(200)]
+    cells = [Cell(at, 0, 100.0 + rng.gauss(0.0, 5.0), n) for at, n in enumerate(records)]
+    Pair("mean", 3_600_000, prune=0).feed(cells, 0, 200)
+
+
+@pytest.mark.parametrize("minutes", [1, 7, 60, 420, 1439, 1440, 2160, 2880, 20160])
+def test_a_series_is_forgotten_after_as_long_as_in_the_twin(minutes: int) -> None:
+    """By default it is 30 days, in whole buckets, and at least 20 buckets."""
+    config = {
+        "analysis_config": {"bucket_span": f"{minutes}m", "detectors": [{"function": "count"}]},
+        "data_description": {"time_field": "t"},
+    }
+    analysis = JobConfig.parse(config).analysis_config
+    prune = NaiveModel(config).prune
+    assert analysis.model_prune_window_ms == prune * minutes * 60_000
+    for idle in (prune, prune + 1):
+        pair = Pair("mean", minutes * 60_000, analysis.model_prune_window_ms // (minutes * 60_000))
+        pair.twin.settings = pair.twin.settings._replace(prune=prune)
+        cells = [Cell(at, 0, 100.0 + at % 3) for at in (*range(20), 19 + idle, 20 + idle)]
+        pair.feed(cells, 0, 21 + idle)
+        assert pair.scored == (10 if idle == prune else 8)
 
 
 @st.composite

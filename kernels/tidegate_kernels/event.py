@@ -33,6 +33,7 @@ from tidegate_kernels.state import (
 Array = Any
 
 EVENT_WINDOW = 6.0  # of the moving mean that events are measured by
+EVENT_KEEPS_MEAN = 1.0 - 1.0 / EVENT_WINDOW
 EVENT_OPENS = 0.7  # a magnitude above this share of the reference opens an event
 EVENT_REPEAT = 1.2  # within an event only 20% more than its maximum scores in full,
 EVENT_ECHO = 0.3  # all else at this share
@@ -66,8 +67,10 @@ def weigh_event(state: Array, history: int, work: Array, clock: float, x: float)
     """The share of x that counts for the score; then x enters the history.
 
     An event opens when x passes EVENT_OPENS of the mean of the past events and lasts REFRACTORY
-    buckets; only its maximum is remembered, and within it all that does not exceed that
-    maximum by 20% is an echo.
+    buckets; only its maximum is remembered, in the smallest slot if larger, at the first x after
+    that. Within it all that does not exceed the maximum before it by 20% is an echo and counts for
+    EVENT_ECHO. The slots fade, by EVENT_KEEP per day since EVENT_START, when an event opens, and by
+    themselves at the first x that is EVENT_FADES days after it; EVENT_START is moved on both times.
     """
     largest = state[history + EVENT_MAX]
     if largest > 0.0 and clock - state[history + EVENT_START] > REFRACTORY:
@@ -115,20 +118,25 @@ def close_event(state: Array, history: int, largest: float) -> None:
 
 @device
 def score_events(state: Array, base: int, work: Array, now: Moment, error: float, side: float) -> None:
-    """The score: the smaller of what p allows and what the past events of the series allow."""
-    mean = state[base + MEAN_ERROR]
-    if now.gap > 1.0:
-        mean *= decay_power(1.0 / EVENT_WINDOW, now.gap - 1.0)
-    mean += (error - mean) / EVENT_WINDOW
+    """The score: the smaller of what p allows and what the past events of the series allow.
+
+    ``error`` is the value less the typical one, in the unit of the values. Both sizes, |error| and
+    |mean| or the part on the side asked for, are weighed (`weigh_event`), then divided by the mean
+    of the slots of their history as it is then (at least TINY / EVENT_SLOTS)::
+
+        mean <- EVENT_KEEPS_MEAN^gap mean + error / EVENT_WINDOW
+        x     = max(single, EVENT_MEAN_SHARE mean)
+    """
+    mean = decay_power(EVENT_KEEPS_MEAN, now.gap) * state[base + MEAN_ERROR] + error / EVENT_WINDOW
     state[base + MEAN_ERROR] = mean
     single = abs(error) if side == 0.0 else max(side * error, 0.0)
     mean = abs(mean) if side == 0.0 else max(side * mean, 0.0)
     single = weigh_event(state, base + EVENT_SINGLE, work, now.clock, single)
     mean = weigh_event(state, base + EVENT_MEAN, work, now.clock, mean)
+    # For every bucket: to leave out the unremarkable ones gained less than 2% (2026-11-23).
     score = absolute_score(-work[LOG_P])
-    if score > 2.0:
-        single *= EVENT_SLOTS / max(state[base + EVENT_SINGLE + EVENT_SUM], TINY)
-        mean *= EVENT_SLOTS / max(state[base + EVENT_MEAN + EVENT_SUM], TINY)
-        relative = max(single, EVENT_MEAN_SHARE * mean)
-        score = min(score, relative_score(relative))
+    single *= EVENT_SLOTS / max(state[base + EVENT_SINGLE + EVENT_SUM], TINY)
+    mean *= EVENT_SLOTS / max(state[base + EVENT_MEAN + EVENT_SUM], TINY)
+    relative = max(single, EVENT_MEAN_SHARE * mean)
+    score = min(score, relative_score(relative))
     work[SCORE] = score

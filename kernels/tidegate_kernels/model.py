@@ -198,6 +198,7 @@ def update_series(
             bucket += 1
             if alive and prune > 0.0 and clock - states[base + LAST_DATA] > prune:
                 clear_state(states, base)
+                alive = False
                 if not is_data:
                     continue
             if not math.isfinite(value):  # NaN or infinite: no sample, but a sign of life

@@ -4,8 +4,8 @@ A profile is a ring of knots; between two knots it is linear. With h the weight 
 
     D            (1 - h) D[k] + h D[k + 1],        W alike
     evidence     E0, E1, E2: discounted clipped squared errors of L, L + D, L + D + W
-    gates        g1 by E0 / E1, g2 by E1 / E2, and by the days and weeks they were seen
-    training     each knot by its share of the visit, D first, W on what D leaves
+    gates        g1 by E0 / E1 and the days seen, g2 by E1 / E2 and the weeks seen after the first
+    training     each knot by its share of the visit, D first, W on what D leaves; see train_profiles
 """
 
 from __future__ import annotations
@@ -67,17 +67,21 @@ def season_at(state: Array, base: int, phase: Phase) -> Season:
 
 
 @device
-def gate(error_without: float, error_with: float, days: float) -> float:
-    """How far a profile is used: 0 to 1 by the errors saved and the periods they were seen."""
+def gate(error_without: float, error_with: float, periods: float) -> float:
+    """How far a profile is used: 0 to 1 by the errors saved and the periods they were seen.
+
+    x / (1 + x) with x = 2 periods (E_without / max(E_with, 1e-6 E_without) - 1.02); 0 unless
+    E_without > 1.02 E_with.
+    """
     if not error_without > error_with * 1.02:
         return 0.0
-    x = 2.0 * days * (error_without / max(error_with, error_without * 1e-6) - 1.02)
+    x = 2.0 * periods * (error_without / max(error_with, error_without * 1e-6) - 1.02)
     return x / (1.0 + x)
 
 
 @device
 def use_of_day(state: Array, base: int, work: Array, days: float) -> float:
-    """g1: how far the day's profile is used."""
+    """g1: how far the day's profile is used; its periods are days."""
     if work[DAY_SHARE] > 0.0:
         return gate(state[base + ERROR_LEVEL], state[base + ERROR_DAY], days)
     return 0.0
@@ -85,7 +89,7 @@ def use_of_day(state: Array, base: int, work: Array, days: float) -> float:
 
 @device
 def use_of_week(state: Array, base: int, work: Array, days: float) -> float:
-    """g2: how far the week's profile is used; never in the first week."""
+    """g2: how far the week's profile is used; its periods are weeks, the first does not count."""
     if work[WEEK_SHARE] > 0.0 and days > 7.0:
         return gate(state[base + ERROR_DAY], state[base + ERROR_WEEK], (days - 7.0) / 7.0)
     return 0.0
@@ -105,7 +109,15 @@ def train_profiles(
 ) -> None:
     """Evidence of the nested predictions, then their knots; shares of a visit so that spans are alike.
 
-    ``r0`` is the value less the level, ``z2`` the squared standardised residual.
+    ``r0`` is the value less the line, ``z2`` = z^2 min(1, spread share), D and W as predicted, w the
+    training weight, h the weight of a knot, u = 1 / (h^2 + (1 - h)^2), so that the interpolated
+    value moves by the whole gain::
+
+        r1 = r0 - D,  r2 = r1 - W
+        E0, E1, E2    += RATE_GATE w (min(|r0|, |r1|, |r2| each, 5 sd_r)^2 - E)
+        day knots     a = DAY_SHARE w h;  visits <- min(visits + a, 10), then
+                      mean += a / (visits + 0.5) u r1,  spread += a / (visits + 6) (min(z2, 16) - spread)
+        week knots    mean += WEEK_SHARE w h / (1.5 + min(days / 7, 5)) u r2
     """
     r1 = r0 - season.day
     r2 = r1 - season.week

@@ -4,7 +4,7 @@ With r the residual and e = r - phi r_previous::
 
     variances    E[r^2], E[e^2] and the lag product E[r r_previous], weighted running means
     mean         M <- M + (z - M) / MULTI_WINDOW, z the clipped standardised residual
-    shift        residuals on one side for SHIFT_BUCKETS: their mean becomes part of the level
+    shift        residuals on one side for SHIFT_BUCKETS: the mean of y - g1 D - g2 W is the new level
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tidegate_kernels.state import (
     SHIFT_BUCKETS,
     SHIFT_COUNT,
     SHIFT_DEBT,
+    SHIFT_LEVEL,
     SHIFT_SIDE,
     SHIFT_START,
-    SHIFT_SUM,
     SLOPE,
     VARIANCE,
     VARIANCE_AR,
@@ -37,13 +37,21 @@ Array = Any
 
 MULTI_WINDOW = 6.0
 MULTI_CLIP = 8.0
+MULTI_KEEP = 1.0 - 1.0 / MULTI_WINDOW
+SHIFT_OPENS = 3.0  # |z| above which a run of one-sided residuals begins
+SHIFT_HOLDS = 1.5  # z on its side below which a bucket is contrary
+SHIFT_VALUES = 6.0  # least number of values in a run that is accepted
 
 
 @device
 def train_spread(
     state: Array, base: int, work: Array, n: float, weight: float, r: float, e: float, gap: float
 ) -> None:
-    """Variances of r and e and the lag product, by weighted running means."""
+    """Variances of r and e and the lag product, by weighted running means.
+
+    x <- x + max(1 / n, RATE_SPREAD) w (target - x), targets r^2 and e^2 (at most 1e280) and, after a
+    neighbour only, r CARRY. ``n`` is the count with this value, w its weight.
+    """
     gain = max(1.0 / n, work[RATE_SPREAD]) * weight
     r2 = min(r * r, 1e280)
     e2 = min(e * e, 1e280)
@@ -55,7 +63,7 @@ def train_spread(
 
 @device
 def autocorrelation(state: Array, base: int, n: float) -> float:
-    """Phi of AR(1): 0 to 0.98, shrunk by ten values."""
+    """Phi of AR(1): lag product / (VARIANCE (1 + 10 / n)), 0 to 0.98."""
     variance = state[base + VARIANCE]
     phi = 0.0
     if variance > 0.0 and state[base + LAG_PRODUCT] > 0.0:
@@ -65,25 +73,23 @@ def autocorrelation(state: Array, base: int, n: float) -> float:
 
 @device
 def moving_mean(state: Array, base: int, z: float, gap: float) -> float:
-    """M with this residual; empty buckets count as residuals of zero."""
-    multi: float = state[base + MULTI]
-    if gap > 1.0:
-        multi *= decay_power(1.0 / MULTI_WINDOW, gap - 1.0)
-    return multi + (min(max(z, -MULTI_CLIP), MULTI_CLIP) - multi) / MULTI_WINDOW
+    """M with this residual, MULTI_KEEP^gap M + z / MULTI_WINDOW; z clipped, buckets left out count as 0."""
+    multi: float = decay_power(MULTI_KEEP, gap) * state[base + MULTI]
+    return multi + min(max(z, -MULTI_CLIP), MULTI_CLIP) / MULTI_WINDOW
 
 
 @device
 def knows_mean(state: Array, base: int) -> bool:
-    """Whether enough moving means were seen to judge one."""
+    """Whether enough moving means were seen to judge one: more than three windows."""
     known: bool = state[base + MULTI_COUNT] > 3.0 * MULTI_WINDOW
     return known
 
 
 @device
 def mean_size(state: Array, base: int, multi: float) -> float:
-    """|M| in its standard deviations.
+    """|M| / sqrt((20 / (2 MULTI_WINDOW - 1) + k MULTI_VARIANCE) / (20 + k)), k = MULTI_COUNT.
 
-    The prior is the law of an EW mean of independent values, 1 / (2 window - 1), with the weight of 20.
+    The prior is the variance of an EW mean of independent values of variance 1.
     """
     k = state[base + MULTI_COUNT]
     variance = (20.0 / (2.0 * MULTI_WINDOW - 1.0) + k * state[base + MULTI_VARIANCE]) / (20.0 + k)
@@ -92,7 +98,10 @@ def mean_size(state: Array, base: int, multi: float) -> float:
 
 @device
 def train_mean(state: Array, base: int, multi: float) -> None:
-    """The moving mean and its own variance; large means are clipped at 3 deviations."""
+    """The moving mean and its own variance, V <- V + (M^2 - V) / k with k at most 3000.
+
+    Once the mean is known (with this one) M^2 is at most 9 max(V, 1 / (2 MULTI_WINDOW - 1)).
+    """
     k = min(state[base + MULTI_COUNT] + 1.0, 3000.0)
     state[base + MULTI_COUNT] = k
     state[base + MULTI] = multi
@@ -103,27 +112,34 @@ def train_mean(state: Array, base: int, multi: float) -> None:
 
 
 @device
-def watch_shift(state: Array, base: int, work: Array, clock: float, r: float, z: float) -> None:
-    """Accepts a level shift once residuals stayed on one side for SHIFT_BUCKETS."""
+def watch_shift(state: Array, base: int, work: Array, clock: float, level: float, z: float) -> None:
+    """Accepts a level shift once residuals stayed on one side for SHIFT_BUCKETS.
+
+    ``level`` is the value less its gated season, y - g1 D - g2 W. A value with |z| > 3 opens a run
+    on its side. In the run a value is contrary if its z, on that side, is below 1.5; when more than
+    2 + 0.2 count were, the run ends. All others enter the count and the mean of the levels, and the
+    first of them that is SHIFT_BUCKETS after the start, with a count of 6 or more, sets LEVEL to
+    that mean (whatever it learned meanwhile), SLOPE, M and CARRY to 0, and ends the run.
+    """
     side = state[base + SHIFT_SIDE]
     if side == 0.0:
-        if abs(z) > 3.0:
+        if abs(z) > SHIFT_OPENS:
             state[base + SHIFT_SIDE] = 1.0 if z > 0.0 else -1.0
             state[base + SHIFT_START] = clock
-            state[base + SHIFT_SUM] = r
+            state[base + SHIFT_LEVEL] = level
             state[base + SHIFT_COUNT] = 1.0
             state[base + SHIFT_DEBT] = 0.0
         return
-    if z * side < 1.5:
+    if z * side < SHIFT_HOLDS:
         state[base + SHIFT_DEBT] += 1.0
         if state[base + SHIFT_DEBT] > 2.0 + 0.2 * state[base + SHIFT_COUNT]:
             state[base + SHIFT_SIDE] = 0.0
         return
-    state[base + SHIFT_SUM] = min(max(state[base + SHIFT_SUM] + r, -1e290), 1e290)
-    state[base + SHIFT_COUNT] += 1.0
-    count = state[base + SHIFT_COUNT]
-    if clock - state[base + SHIFT_START] >= work[SHIFT_BUCKETS] and count >= 6.0:
-        state[base + LEVEL] += state[base + SHIFT_SUM] / count
+    count = state[base + SHIFT_COUNT] + 1.0
+    state[base + SHIFT_COUNT] = count
+    state[base + SHIFT_LEVEL] += (level - state[base + SHIFT_LEVEL]) / count
+    if clock - state[base + SHIFT_START] >= work[SHIFT_BUCKETS] and count >= SHIFT_VALUES:
+        state[base + LEVEL] = state[base + SHIFT_LEVEL]
         state[base + SLOPE] = 0.0
         state[base + SHIFT_SIDE] = 0.0
         state[base + MULTI] = 0.0

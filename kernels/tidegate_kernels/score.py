@@ -47,7 +47,15 @@ def log_any(log_p: float, n: float) -> float:
 
 @device
 def rank_ceiling(history: Array, bins: int, total: float, s: float) -> float:
-    """The most s can score by its rank: 100 / (1 + q / RANK_HALF)."""
+    """The most s can score by its rank: 100 / (1 + q / RANK_HALF); 100 with fewer than one past s.
+
+    With x = BINS_PER_E ln(1 + s) and k = min(floor(x), BINS - 1)::
+
+        above    bins[k] max(k + 1 - x, 0) + bins[k + 1] + bins[k + 2] + ...
+        q        max(above - 2 sqrt(above) - 1, 0) / total
+
+    The lower end of q: two Poisson deviations and one count below, so that few past s lower nothing.
+    """
     if total < 1.0:
         return 100.0
     at = BINS_PER_E * math.log(1.0 + s)

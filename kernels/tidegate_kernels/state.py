@@ -19,8 +19,8 @@ FIRST = 1  # clock of the first value
 LAST = 2  # clock of the last value trained (or filled zero)
 LAST_DATA = 3  # clock of the last cell
 COUNT = 4  # decayed number of training values
-OCCUPANCY = 5  # decayed fraction of buckets with data
-RECORDS = 6  # typical number of records in a bucket with data
+OCCUPANCY = 5  # decayed fraction of buckets with data; moves with zero fill only
+RECORDS = 6  # typical number of records in a bucket with data; moves with SCALE_BY_RECORDS only
 LEVEL = 7
 SLOPE = 8  # per bucket
 VARIANCE = 9  # of r
@@ -35,7 +35,7 @@ MULTI_VARIANCE = 17
 MULTI_COUNT = 18
 SHIFT_SIDE = 19  # side of the open run of one-sided residuals
 SHIFT_START = 20
-SHIFT_SUM = 21
+SHIFT_LEVEL = 21  # mean over the run of the values less their season
 SHIFT_COUNT = 22
 SHIFT_DEBT = 23  # contrary buckets within it
 TAIL_COUNT = 24
@@ -69,7 +69,7 @@ SIDE = 0  # 0 both, -1 low, +1 high
 ZERO_FILL = 1
 PRUNE_BUCKETS = 2  # 0: never
 SPAN_MS = 3
-COUNTS = 4  # 1: values are counts (Poisson floor, skewed tail)
+COUNTS = 4  # 1: values are counts, never below zero; their variance has a floor
 SCALE_BY_RECORDS = 5  # 1: the variance of a value of few records is larger
 THRESHOLD = 6  # only results with p below it are emitted
 SETTINGS_SIZE = 8
@@ -110,7 +110,16 @@ class Moment(NamedTuple):
 
 @device
 def set_rates(work: Array, span_ms: float) -> None:
-    """Turns times into gains per bucket."""
+    """Turns times into gains per bucket; day is the buckets in a day, [a, b] clips.
+
+    ::
+
+        level    1 / day[12, 1000]            slope    level gain / max(7 day, 50)
+        spread   1 / 14 day[200, 4000]        gate     1 / 7 day[100, 2000]
+        young    21 day[100, 1000] buckets    shift    max(1.25 day, 8) buckets
+        share of a visit to a knot            min(24 / day, 1) of the day, from 1.9 buckets a day on,
+                                              min(12 / day, 1) of the week, from 0.9; else no profile
+    """
     day = DAY_MS / span_ms  # buckets in a day
     work[DAYS] = 1.0 / day
     work[RATE_LEVEL] = 1.0 / min(max(day, 12.0), 1000.0)
@@ -124,11 +133,9 @@ def set_rates(work: Array, span_ms: float) -> None:
 
 
 @device
-def decay_power(rate: float, gap: float) -> float:
-    """(1 - rate)^gap"""
-    if gap <= 1.0:
-        return 1.0 - rate
-    return math.exp(gap * math.log(1.0 - rate))
+def decay_power(keep: float, gap: float) -> float:
+    """keep^gap, without a power for the gap of nearly every value, 1."""
+    return keep if gap == 1.0 else keep**gap
 
 
 @device
@@ -156,7 +163,10 @@ def clear_state(state: Array, base: int) -> None:
 
 @device
 def start_series(state: Array, base: int, clock: float, y: float, records: float, root: bool) -> None:
-    """First value of a series; ``root`` says that y is the square root of a value."""
+    """First value of a series; ``root`` says that y is the square root of a value.
+
+    Level y, count 1, both occupancies 1, its records, all shares of variance 1, all else 0.
+    """
     for k in range(STATE_USED):
         state[base + k] = 0.0
     state[base + ALIVE] = 1.0
@@ -175,14 +185,18 @@ def start_series(state: Array, base: int, clock: float, y: float, records: float
 
 @device
 def make_linear(state: Array, base: int) -> None:
-    """At the first negative value: from square roots to values, by the slope of x^2 at the level."""
+    """At the first negative value: from square roots to values, by the slope of x^2 at the level.
+
+    Levels (that of an open run too) are squared, 0 for those below zero. With a = 2 max(level, 0,
+    sqrt(VARIANCE)), differences (slope, carry, profiles) are multiplied by a, their squares by a^2.
+    """
     level = max(state[base + LEVEL], 0.0)
     slope = 2.0 * max(level, math.sqrt(max(state[base + VARIANCE], 0.0)))
     state[base + NON_NEGATIVE] = 0.0
     state[base + LEVEL] = level * level
     state[base + SLOPE] *= slope
     state[base + CARRY] *= slope
-    state[base + SHIFT_SUM] *= slope
+    state[base + SHIFT_LEVEL] = unroot(state[base + SHIFT_LEVEL])
     state[base + VARIANCE] *= slope * slope
     state[base + VARIANCE_AR] *= slope * slope
     state[base + LAG_PRODUCT] *= slope * slope
