@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from tidegate.timeline import MAX_FILLED_BUCKETS as MAX_FILLED
 from tidegate.timeline import jump_limit_ms
 
 AGREE = 10
@@ -248,7 +249,7 @@ class NaiveJob:
     `cells` and `interim_cells` hold, for every (detector index, feature), the input of the model in
     the order of buckets. For functions that fill with zeros, which buckets without a cell are zeros
     is the model's business. `discarded` counts used records that no final bucket counts: of buckets
-    not seen whole, or skipped; `forgotten` whether a stray first record was taken back.
+    not seen whole, or skipped; `restarts` how often the first records proved to be strays.
     """
 
     def __init__(self, config: Record, model: Model | None = None) -> None:
@@ -271,16 +272,17 @@ class NaiveJob:
         self._open: dict[int, list[Record]] = {}
         self.skipped_buckets = 0
         self.discarded = 0
-        self.forgotten = False
+        self.restarts = 0
 
         self._newest: int | None = None
-        self._only_bucket: int | None = None  # the first bucket, as long as it is all there is
+        self._used = 0  # records put into buckets
         self._moved: int | None = None  # latest advance or skip
         self._barrier: int | None = None  # boundary that it set
-        self._run: tuple[int, int, int] = (0, 0, 0)  # direction, length, last time of agreeing records
+        self._waiting: list[tuple[int, Record]] = []  # held until ten in a row agree
+        self._direction = 0
 
         self._counts: Counter[str] = Counter()
-        self._earliest: int | None = None
+        self._first: int | None = None
         self._window = Diagnostics(self.span, max(10, buckets))
 
         self._final: list[dict[str, Any]] = []
@@ -295,7 +297,7 @@ class NaiveJob:
 
     def post(self, records: Sequence[Record]) -> dict[str, Any]:
         """Takes records one by one; the counts of this upload."""
-        before, earliest = self.data_counts, self._earliest
+        before, first = self.data_counts, self._first
         window = (self._window.latest_empty, self._window.latest_sparse)
         for record in records:
             self._take(record)
@@ -305,7 +307,7 @@ class NaiveJob:
         latest = self._window.latest_empty, self._window.latest_sparse
         return {
             **upload,
-            "earliest_record_timestamp": None if self._earliest == earliest else self._earliest,
+            "earliest_record_timestamp": None if self._first == first else self._first,
             "latest_record_timestamp": self._newest,
             "latest_empty_bucket_timestamp": None if latest[0] == window[0] else latest[0],
             "latest_sparse_bucket_timestamp": None if latest[1] == window[1] else latest[1],
@@ -380,7 +382,7 @@ class NaiveJob:
             "bucket_count": self._window.judged,
             "empty_bucket_count": self._window.empty,
             "sparse_bucket_count": self._window.sparse,
-            "earliest_record_timestamp": self._earliest,
+            "earliest_record_timestamp": self._first,
             "latest_record_timestamp": self._newest,
             "latest_empty_bucket_timestamp": self._window.latest_empty,
             "latest_sparse_bucket_timestamp": self._window.latest_sparse,
@@ -398,68 +400,86 @@ class NaiveJob:
             counts["invalid_date_count"] += 1
             return
         times = [known for known in (self._newest, self._moved) if known is not None]
-        is_jump = bool(times) and time > max(times) + self._limit
-        if is_jump and not self._agrees(time, 1):
-            counts["invalid_date_count"] += 1
-            counts["far_future_record_count"] += 1
+        if times and time > max(times) + self._limit:
+            self._wait(time, record, 1)
             return
         if self._newest is not None and time < self._floor(self._newest) - self.latency:
-            is_before_stray = (
-                self._floor(self._newest) == self._only_bucket and time < self._newest - self._limit
-            )
-            if not is_before_stray or not self._agrees(time, -1):
-                if not is_before_stray:
-                    self._run = (0, 0, 0)
+            is_young = self._used < AGREE and self._moved is None
+            if is_young and time < self._newest - self._limit:
+                self._wait(time, record, -1)
+            else:
                 counts["out_of_order_timestamp_count"] += 1
-                return
-            self._forget()
-        self._run = (0, 0, 0)
-        self._see(time)
+            return
+        self._give_up()
+        self._process(record)
+        if self._barrier is not None and time < self._barrier:
+            counts["ignored_record_count"] += 1
+            self._see(time)
+        else:
+            self._use(time, record)
+
+    def _process(self, record: Record) -> None:
+        """Counts a processed record, whatever becomes of it."""
+        counts = self._counts
         counts["processed_record_count"] += 1
         counts["missing_field_count"] += sum(record.get(name) is None for name in self._analysed)
         counts["invalid_value_count"] += sum(
             record.get(name) is not None and number(record[name]) is None for name in self._numeric
         )
-        if self._barrier is not None and time < self._barrier:
-            counts["ignored_record_count"] += 1
-            return
-        if is_jump:
-            self._pass_over(time)
-        self._use(time, record)
 
-    def _agrees(self, time: int, direction: int) -> bool:
-        """Whether this is the tenth record in a row that speaks for a jump in the direction."""
-        running, length, last = self._run
-        goes_on = running == direction and abs(time - last) <= self._limit
-        self._run = (direction, length + 1 if goes_on else 1, time)
-        return self._run[1] >= AGREE
+    def _wait(self, time: int, record: Record, direction: int) -> None:
+        """Holds a record that is far from all others until ten in a row are."""
+        if direction != self._direction:
+            self._give_up()
+        if any(time < self._floor(other) - self.latency for other, _ in self._waiting):
+            self._counts["out_of_order_timestamp_count"] += 1
+            return
+        self._direction = direction
+        self._waiting.append((time, record))
+        self._process(record)
+        if len(self._waiting) == AGREE:
+            believed, self._waiting, self._direction = self._waiting, [], 0
+            if direction < 0:
+                self._restart()
+            for time, record in believed:
+                self._use(time, record)
+
+    def _give_up(self) -> None:
+        """The records that wait are strays."""
+        self._counts["ignored_record_count"] += len(self._waiting)
+        self._counts["far_future_record_count"] += len(self._waiting)
+        self._waiting, self._direction = [], 0
 
     def _see(self, time: int) -> None:
         """Moves what is known of the times of processed records."""
-        if self._newest is None:
-            self._only_bucket = self._floor(time) if self._moved is None else None
-        elif self._floor(time) > self._floor(self._newest):
-            self._only_bucket = None
         self._newest = time if self._newest is None else max(self._newest, time)
-        self._earliest = time if self._earliest is None else min(self._earliest, time)
+        self._first = time if self._first is None else self._first
         self._window.see(time)
 
     def _use(self, time: int, record: Record) -> None:
         """Puts a record into its bucket once all that it completes is closed."""
+        self._see(time)
+        self._used += 1
         if self._finalized is None:
             self._finalized = max(self._floor(time) - self.latency, 0)
+        elif self._floor(time) - self.latency - self._finalized > MAX_FILLED * self.span:
+            self._pass_over(time)
         self._seen_from(time)
         self._close_until(time)
-        assert self._finalized is not None
         assert self._finalized <= self._floor(time) <= self._finalized + self.latency
         self._open.setdefault(self._floor(time), []).append(record)
 
-    def _forget(self) -> None:
-        """All there was proved to be a stray record, or a few: as if they had never been."""
-        self.forgotten = True
-        self._counts["ignored_record_count"] = self._counts["processed_record_count"]
+    def _restart(self) -> None:
+        """All there was proved to be strays: as if they had never been."""
+        self._counts["ignored_record_count"] = self._counts["processed_record_count"] - AGREE
         self._open.clear()
-        self._finalized = self._whole = self._newest = self._earliest = self._only_bucket = None
+        self._finalized = self._whole = self._newest = self._first = None
+        self._used = self.skipped_buckets = self.discarded = 0
+        self.restarts += 1
+        self._final, self._interim, self._final_records, self._interim_records = [], [], [], []
+        self.cells.clear()
+        self.interim_cells.clear()
+        self._sweep = True
         self._window.forget()
 
     # Time
@@ -494,8 +514,7 @@ class NaiveJob:
 
     def _advance(self, time: int) -> None:
         if self._finalized is None:
-            self._finalized = max(self._floor(time) - self.latency, 0)
-            self._seen_from(time)
+            self._finalized = self._whole = max(self._floor(time) - self.latency, 0)
             return
         self._close_until(time)
 
@@ -511,18 +530,15 @@ class NaiveJob:
         self._seen_from(end)
 
     def _has_moved(self, time: int) -> None:
-        self._only_bucket = None
         assert self._finalized is not None
         self._moved = max(time, self._finalized, self._moved or 0)
         self._barrier = self._finalized if self._barrier is None else max(self._barrier, self._finalized)
 
     def _pass_over(self, time: int) -> None:
-        """A believed jump: what is open closes, the gap is passed over."""
-        assert self._finalized is not None
+        """A gap too wide to fill: what is open closes, the gap is passed over."""
         for _ in range(self.latency // self.span + 1):
             self._close_bucket()
         self._skip(self._floor(time) - self.latency)
-        self._whole = self._ceil(time)  # what came before was dropped until the jump was believed
 
     # Results
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 
 import numpy as np
@@ -10,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 import tidegate
-from tidegate.timeline import jump_limit_ms
 
 HOUR = 3_600_000
 START = 1_700_006_400_000
@@ -192,46 +190,69 @@ def test_a_million_distinct_keys():
     assert f"{n - refused} series" in repr(target)
 
 
-def test_a_far_future_record():
+@pytest.mark.parametrize("years", [0.25, 1, 10, 1000])
+def test_a_far_future_record(years):
     """One record far in the future is counted and shuts nothing out, wherever it stands."""
-    span_limit = jump_limit_ms(HOUR)
-    stray = {"time": START + 40 * span_limit, "value": 1.0}
+    stray = {"time": START + int(years * 365) * 24 * HOUR, "value": 1.0}
     records = hours(50)
     expected = job()
     expected.post(records)
     expected.flush()
-    for at in (1, 25, 50):
+    for at in (1, 25, 49):
         target = job()
         counts = target.post([*records[:at], stray, *records[at:]])
         target.flush()
-        assert (counts.far_future_record_count, counts.invalid_date_count, counts.processed_record_count) == (
-            1,
-            1,
-            50,
-        )
+        assert (counts.far_future_record_count, counts.ignored_record_count) == (1, 1)
+        assert counts.processed_record_count == 51
         assert target.buckets()["timestamp"].equals(expected.buckets()["timestamp"])
+    target = job()
+    assert target.post([*records, stray]).far_future_record_count == 0  # it still waits for others
+    target.flush()
+    assert target.buckets()["timestamp"].equals(expected.buckets()["timestamp"])
 
 
-def test_a_far_future_first_record():
-    """A stray first record is given up once ten records in a row lie far before it."""
+def test_a_near_stray_does_what_the_contract_says():
+    """A stray within the jump limit closes the buckets before it; what it shuts out is counted."""
     target = job()
     records = hours(50)
-    counts = target.post([{"time": START + 40 * jump_limit_ms(HOUR), "value": 1.0}, *records])
+    counts = target.post([*records[:25], {"time": START + 40 * 24 * HOUR, "value": 1.0}, *records[25:]])
+    assert (counts.processed_record_count, counts.out_of_order_timestamp_count) == (26, 25)
+
+
+@pytest.mark.parametrize("strays", [[1000], [1000, 1001], [400, 1000, 2000]])
+def test_far_future_first_records(strays):
+    """Stray first records are given up once ten records in a row lie far before them."""
+    target = job()
+    records = hours(50)
+    first = [{"time": START + days * 24 * HOUR, "value": 1.0} for days in strays]
+    counts = target.post([*first, *records])
     target.flush()
-    assert counts.out_of_order_timestamp_count == 9
-    assert (counts.processed_record_count, counts.ignored_record_count) == (42, 1)
-    assert target.buckets()["timestamp"].to_pylist() == [r["time"] for r in records[9:-1]]
+    assert counts.input_record_count == counts.processed_record_count == 50 + len(strays)
+    assert counts.ignored_record_count == len(strays)
+    assert target.buckets()["timestamp"].to_pylist() == [r["time"] for r in records[:-1]]
 
 
-def test_a_jump_that_is_meant():
-    """Ten records in a row make a jump believed; the gap is passed over, not filled with empty buckets."""
-    gap = 40 * jump_limit_ms(HOUR)
+@pytest.mark.parametrize("years", [1, 1000])
+def test_a_jump_that_is_meant(years):
+    """Ten records in a row make a jump believed; none is lost, and a gap too wide is not filled."""
     target = job()
     target.post(hours(50))
-    counts = target.post(hours(50, START + gap))
+    counts = target.post(hours(50, START + years * 365 * 24 * HOUR))
     target.flush()
-    assert (counts.far_future_record_count, counts.processed_record_count) == (9, 41)
-    assert event_counts(target) == [1] * 50 + [1] * 40
+    assert (counts.far_future_record_count, counts.processed_record_count) == (0, 50)
+    filled = [e for e in event_counts(target) if e]
+    assert filled == [1] * 99
+    assert (len(event_counts(target)) > 8000) == (years == 1)
+
+
+def test_sparse_records_are_never_lost():
+    """A job of one-second buckets with a record every 30 hours uses them all, ten at a time."""
+    target = job("count", span="1s")
+    times = [START + k * 30 * HOUR for k in range(41)]
+    for time in times:
+        target.post([{"time": time}])
+    counts = target.data_counts
+    assert (counts.processed_record_count, counts.ignored_record_count) == (41, 0)
 
 
 def test_an_advance_into_the_far_future():
@@ -335,4 +356,4 @@ def test_wrong_flush_arguments(arguments, message):
     target.post(hours(2))
     with pytest.raises(tidegate.RequestError, match=message):
         target.flush(**arguments)
-    assert target.flush(advance_time=datetime.datetime(2030, 1, 1)).flushed
+    assert target.flush().last_finalized_bucket_end == START + HOUR

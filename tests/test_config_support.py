@@ -10,8 +10,10 @@ from tests.config_samples import (
     CATEGORY,
     CONDITION,
     D0,
+    DAILY,
     MEAN,
     PRUNE,
+    RETENTION,
     XBY,
     job,
     rule_job,
@@ -71,6 +73,20 @@ UNSUPPORTED = [
     ),
     (job(renormalization_window_days=7), "renormalization_window_days", "renormalization_window_days 7"),
     (job(results_retention_days=30), "results_retention_days", "results_retention_days 30"),
+    (
+        job(background_persist_interval="2h"),
+        "background_persist_interval",
+        "background_persist_interval '2h'",
+    ),
+    (job(**{RETENTION: 9}), RETENTION, f"{RETENTION} 9"),
+    (job(**{RETENTION: 0}), RETENTION, f"{RETENTION} 0"),
+    (job(**{DAILY: 2}), DAILY, f"{DAILY} 2"),
+    (job(results_index_name="mine"), "results_index_name", "results_index_name 'custom-mine'"),
+    (
+        job(analysis_limits={"categorization_examples_limit": 5}),
+        "analysis_limits.categorization_examples_limit",
+        "categorization_examples_limit 5",
+    ),
     (job(datafeed_config={}), "datafeed_config", "datafeed_config (records are posted to the job instead)"),
 ]
 
@@ -102,15 +118,20 @@ def test_harmless_settings_are_supported():
             },
             groups=["g"],
             custom_settings={},
-            background_persist_interval="1h",
-            model_plot_config={"enabled": False},
+            analysis_limits={"model_memory_limit": "64mb", "categorization_examples_limit": 4},
+            model_plot_config={"enabled": False, "terms": "a", "annotations_enabled": True},
             renormalization_window_days=0,
             allow_lazy_open=True,
-            results_index_name="custom-x",
+            results_index_name="shared",
+            **{RETENTION: 10, DAILY: 1},
         )
     )
     config.require_supported()
-    assert config.results_index_name == "custom-x"
+
+
+def test_a_completed_configuration_is_supported():
+    """The defaults that a completed configuration shows are not refused when it is read again."""
+    JobConfig.parse(JobConfig.parse(job()).to_dict()).require_supported()
 
 
 REAL = {

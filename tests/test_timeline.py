@@ -104,8 +104,24 @@ def test_an_advance_is_bounded():
     line.check_advance(far + 5 * SPAN, far)
 
 
-def test_jump_limit():
-    """The jump limit is 100,000 buckets, at most 366 days, at least 1,000 buckets."""
-    assert jump_limit_ms(1_000) == 100_000 * 1_000
-    assert jump_limit_ms(3_600_000) == 366 * DAY_MS
-    assert jump_limit_ms(DAY_MS) == 1_000 * DAY_MS
+@pytest.mark.parametrize(
+    ("span_s", "limit_ms"),
+    [
+        (1, DAY_MS),
+        (60, 2_000 * 60_000),
+        (3600, 2_000 * 3_600_000),
+        (86_400, 100 * DAY_MS),
+        (30 * 86_400, 300 * DAY_MS),
+    ],
+)
+def test_jump_limit(span_s, limit_ms):
+    """The jump limit is 2,000 buckets, at least a day, at most 100 days, at least 10 buckets."""
+    assert jump_limit_ms(span_s * 1000) == limit_ms
+
+
+def test_an_advance_begins_with_whole_buckets():
+    """After an advance on a job without data every open bucket counts as seen whole."""
+    line = Timeline(SPAN, 2 * SPAN)
+    line.begin_at(10 * SPAN + 7)
+    assert (line.finalized_end, line.first_whole) == (8 * SPAN, 8 * SPAN)
+    assert line.interim_range(None, None) == (8 * SPAN, 11 * SPAN)

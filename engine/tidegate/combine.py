@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from .cells import F64, I64
 from .config import Detector
@@ -21,6 +20,8 @@ from .results import BUCKETS, RECORDS
 MAX_RECORDS_PER_BUCKET = 100
 """The least probable records of a bucket that are kept."""
 SMALLEST = 2.2250738585072014e-308
+_NO_RECORDS = pa.RecordBatch.from_pylist([], RECORDS)
+_INTEGERS = ("bucket_r", "series_r", "feature_r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ def merged_features(parts: list[Scored]) -> Scored:
     """One result per series and bucket from the features of a detector: the least probable.
 
     Its probability is multiplied by the number of features, which is valid however they
-    depend on one another.
+    depend on one another, and kept if still below `SIGNIFICANT`. Of a bucket, ``min_log_p_b`` is
+    the least of all features, so penalised, at most 0; ``scored_b`` is the largest of the features'
+    numbers, not their sum: a series counts once.
     """
     if len(parts) == 1:
         return parts[0]
@@ -84,7 +87,7 @@ class Ranked:
     def column(self, name: str) -> npt.NDArray[Any]:
         """One column of all results."""
         if not self.findings:
-            return np.empty(0, np.int64 if name in ("bucket_r", "series_r") else np.float64)
+            return np.empty(0, np.int64 if name in _INTEGERS else np.float64)
         joined: npt.NDArray[Any] = np.concatenate([getattr(f.scored, name) for f in self.findings])[
             self._order
         ]
@@ -110,7 +113,11 @@ class Ranked:
 
 
 def multi_bucket_impact(single: F64, multi: F64) -> F64:
-    """From -5 (one bucket alone) to 5 (the last buckets together), of two log-probabilities."""
+    """From -5 (one bucket alone) to 5 (the last buckets together), of two log-probabilities.
+
+    5 (strong / weak) (single - multi) / ln 1000, clipped to -5 and 5, then rounded to 2 decimals;
+    strong is the smaller of the two, weak the larger, at most -0.001.
+    """
     ratio = np.minimum(single, multi) / np.minimum(np.maximum(single, multi), -0.001)
     impact: F64 = np.asarray(
         np.round(np.clip(5.0 * ratio / math.log(1000.0) * (single - multi), -5.0, 5.0), 2)
@@ -133,15 +140,11 @@ def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], fram
     """The records of a pass with their scores, bucket by bucket, the least probable first."""
     n = len(ranked)
     if n == 0:
-        return pa.record_batch([pa.array([], field.type) for field in RECORDS], schema=RECORDS)
+        return _NO_RECORDS
     log_p = ranked.column("log_p_r")
     impact = multi_bucket_impact(ranked.column("log_p_single_r"), ranked.column("log_p_multi_r"))
     values = {
-        "job_id": pa.repeat(frame.job_id, n),
-        "result_type": pa.repeat("record", n),
-        "timestamp": pa.array(ranked.column("bucket_r") * frame.span_ms),
-        "bucket_span": pa.repeat(pa.scalar(frame.span_ms // 1000, pa.int64()), n),
-        "is_interim": pa.repeat(frame.is_interim, n),
+        **_common("record", ranked.column("bucket_r"), frame),
         "probability": pa.array(probability(log_p)),
         "log_probability": pa.array(log_p),
         "multi_bucket_impact": pa.array(impact),
@@ -153,54 +156,82 @@ def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], fram
         **_detector_columns(ranked),
         **{f"{role}_field_value": _key_values(ranked, role, names) for role in ("by", "partition")},
     }
-    return pa.record_batch(
-        [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in RECORDS],
-        schema=RECORDS,
-    )
+    return pa.record_batch(_filled(list(RECORDS), n, values), schema=RECORDS)
+
+
+def _common(result_type: str, bucket: I64, frame: Frame) -> dict[str, pa.Array]:
+    """What every result of a type has; `bucket` is the number of the bucket of each."""
+    n = len(bucket)
+    return {
+        "job_id": pa.repeat(frame.job_id, n),
+        "result_type": pa.repeat(result_type, n),
+        "timestamp": pa.array(bucket * frame.span_ms),
+        "bucket_span": pa.repeat(pa.scalar(frame.span_ms // 1000, pa.int64()), n),
+        "is_interim": pa.repeat(frame.is_interim, n),
+    }
+
+
+def _filled(fields: list[pa.Field], n: int, values: Mapping[str, pa.Array]) -> list[pa.Array]:
+    """The values of all fields, null where there are none."""
+    return [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in fields]
+
+
+def _structs(kind: pa.StructType, n: int, values: Mapping[str, pa.Array]) -> pa.StructArray:
+    """Structs of the values of their fields, null where there are none."""
+    return pa.StructArray.from_arrays(_filled(list(kind), n, values), fields=list(kind))
 
 
 def _detector_columns(ranked: Ranked) -> dict[str, pa.Array]:
-    """What the detector of each result says of it."""
+    """What the detector of each result says of it.
+
+    The functions are described by their family, ``metric`` by the feature that is unusual.
+    """
     detectors = [finding.detector for finding in ranked.findings]
     columns: dict[str, list[Any]] = {
         name: [getattr(detector, name) for detector in detectors]
         for name in ("detector_index", "function", "field_name", "by_field_name", "partition_field_name")
     }
-    columns["function_description"] = [detector.spec.family for detector in detectors]
     of_result = pa.array(ranked.finding_r)
-    return {
+    values = {
         name: pa.array(column, RECORDS.field(name).type).take(of_result) for name, column in columns.items()
     }
+    described = [d.spec.features if len(d.spec.features) > 1 else (d.spec.family,) for d in detectors]
+    first = np.cumsum([0, *map(len, described)])[ranked.finding_r]
+    texts = pa.array([text for texts in described for text in texts], pa.string())
+    values["function_description"] = texts.take(pa.array(first + ranked.column("feature_r")))
+    return values
 
 
 def _key_values(ranked: Ranked, role: str, names: Mapping[str, Interner]) -> pa.Array:
     """The by or the partition value of each result; null where its detector has no such field."""
-    series = ranked.column("series_r")
-    values = pa.nulls(len(ranked), pa.string())
-    for k, finding in enumerate(ranked.findings):
+    order = np.argsort(ranked.finding_r, kind="stable")
+    bounds = np.searchsorted(ranked.finding_r[order], np.arange(len(ranked.findings) + 1))
+    series = ranked.column("series_r")[order]
+    parts = []
+    for finding, start, stop in zip(ranked.findings, bounds[:-1], bounds[1:], strict=True):
         field = getattr(finding.space, role)
-        if field is not None:
-            mine = ranked.finding_r == k
-            codes = getattr(finding.space, f"{role}_codes")(series[mine])
-            texts = names[field].texts().take(pa.array(codes)).cast(pa.string())
-            values = pc.replace_with_mask(values, pa.array(mine), texts)
-    return values
+        if field is None:
+            parts.append(pa.nulls(stop - start, pa.large_string()))
+        else:
+            codes = getattr(finding.space, f"{role}_codes")(series[start:stop])
+            parts.append(names[field].texts().take(pa.array(codes)))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return pa.concat_arrays(parts).take(pa.array(place)).cast(pa.string())
 
 
 def _explanations(ranked: Ranked) -> pa.StructArray:
     """Why each result is unusual: which way, by how many orders of magnitude, and the bounds."""
     actual, typical = ranked.column("actual_r"), ranked.column("typical_r")
-    return pa.StructArray.from_arrays(
-        [
-            pa.array(np.where(actual < typical, "dip", "spike").astype(object), pa.string()),
-            pa.array(_impact(ranked.column("log_p_single_r"))),
-            pa.array(_impact(ranked.column("log_p_multi_r"))),
-            pa.array(ranked.column("lower_r")),
-            pa.array(typical),
-            pa.array(ranked.column("upper_r")),
-        ],
-        fields=list(RECORDS.field("anomaly_score_explanation").type),
-    )
+    values = {
+        "anomaly_type": pa.array(np.where(actual < typical, "dip", "spike").astype(object), pa.string()),
+        "single_bucket_impact": pa.array(_impact(ranked.column("log_p_single_r"))),
+        "multi_bucket_impact": pa.array(_impact(ranked.column("log_p_multi_r"))),
+        "lower_confidence_bound": pa.array(ranked.column("lower_r")),
+        "typical_value": pa.array(typical),
+        "upper_confidence_bound": pa.array(ranked.column("upper_r")),
+    }
+    return _structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
 
 
 def _single_lists(values: F64) -> pa.ListArray:
@@ -213,23 +244,31 @@ def bucket_batch(
 ) -> pa.RecordBatch:
     """The buckets of a pass; `log_p_b` is the log-probability of the bucket as a whole."""
     n = len(events_b)
+    score = pa.array(score_b)
+    values = {
+        **_common("bucket", np.arange(n) + frame.bucket_from, frame),
+        "anomaly_score": score,
+        "initial_anomaly_score": score,
+        "event_count": pa.array(events_b),
+        "bucket_influencers": _bucket_influencers(log_p_b, score_b, frame),
+        "processing_time_ms": pa.repeat(pa.scalar(round(elapsed_ms / max(n, 1)), pa.int64()), n),
+    }
+    return pa.record_batch(_filled(list(BUCKETS), n, values), schema=BUCKETS)
+
+
+def _bucket_influencers(log_p_b: F64, score_b: F64, frame: Frame) -> pa.ListArray:
+    """The bucket itself as what influenced it, where it has a score."""
     unusual = score_b > 0.0
-    p, score = pa.array(probability(log_p_b[unusual])), pa.array(score_b[unusual])
-    influencer = pa.StructArray.from_arrays(
-        [pa.repeat("bucket_time", len(score)), score, score, pa.array(-log_p_b[unusual]), p],
-        fields=list(BUCKETS.field("bucket_influencers").type.value_type),
-    )
+    log_p, score = log_p_b[unusual], pa.array(score_b[unusual])
+    n = len(score)
+    values = {
+        **_common("bucket_influencer", np.flatnonzero(unusual) + frame.bucket_from, frame),
+        "influencer_field_name": pa.repeat("bucket_time", n),
+        "initial_anomaly_score": score,
+        "anomaly_score": score,
+        "raw_anomaly_score": pa.array(-log_p),
+        "probability": pa.array(probability(log_p)),
+    }
     offsets = np.concatenate(([0], np.cumsum(unusual))).astype(np.int32)
-    columns = [
-        pa.repeat(frame.job_id, n),
-        pa.repeat("bucket", n),
-        pa.array((np.arange(n) + frame.bucket_from) * frame.span_ms),
-        pa.repeat(pa.scalar(frame.span_ms // 1000, pa.int64()), n),
-        pa.array(score_b),
-        pa.array(score_b),
-        pa.array(events_b),
-        pa.repeat(frame.is_interim, n),
-        pa.ListArray.from_arrays(pa.array(offsets), influencer),
-        pa.repeat(pa.scalar(round(elapsed_ms / max(n, 1)), pa.int64()), n),
-    ]
-    return pa.record_batch(columns, schema=BUCKETS)
+    kind = BUCKETS.field("bucket_influencers").type.value_type
+    return pa.ListArray.from_arrays(pa.array(offsets), _structs(kind, n, values))

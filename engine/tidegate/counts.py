@@ -20,28 +20,32 @@ class DataCounts:
     input_bytes: int = 0
     input_field_count: int = 0
     invalid_date_count: int = 0
-    """Records without a time, with one that cannot be parsed, or too far ahead to be believed."""
+    """Records without a time, or with one that cannot be parsed."""
     missing_field_count: int = 0
     out_of_order_timestamp_count: int = 0
     empty_bucket_count: int = 0
     sparse_bucket_count: int = 0
     bucket_count: int = 0
     earliest_record_timestamp: int | None = None
-    """Of an upload: only if it holds the job's earliest record."""
+    """Time of the first record used; of an upload only if it is in it."""
     latest_record_timestamp: int | None = None
     latest_empty_bucket_timestamp: int | None = None
     latest_sparse_bucket_timestamp: int | None = None
     last_data_time: int | None = None
     far_future_record_count: int = 0
-    """Of `invalid_date_count`: more than the jump limit ahead of everything else."""
+    """Of `ignored_record_count`: so far from all others that they were taken for strays."""
     ignored_record_count: int = 0
-    """Of `processed_record_count`: older than what an advance or a skip had closed already."""
+    """Of `processed_record_count`: strays, and older than what an advance or a skip had closed."""
+    waiting_record_count: int = 0
+    """Of `processed_record_count`, in the running totals alone: far ahead of all others, and held
+    until ten in a row agree or a nearer record shows that they are strays."""
     invalid_value_count: int = 0
     """Values of numeric fields that are not finite numbers; the record counts, the value does not."""
     malformed_record_count: int = 0
     """Malformed pieces of JSON or CSV passed over; they are not records."""
     refused_series_record_count: int = 0
-    """Records left out of a detector because their series would exceed the memory limit."""
+    """Records left out of a detector because their series would exceed the memory limit; known
+    once they are gathered, and therefore in the running totals alone."""
 
     @property
     def input_record_count(self) -> int:

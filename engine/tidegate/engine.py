@@ -6,6 +6,7 @@ The engine does what it is told, in order, on one thread at a time; `Job` is its
 from __future__ import annotations
 
 import time as clock
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,13 +16,14 @@ from tidegate_kernels import gather as kernels
 from .cells import I64, ClosedCells
 from .combine import Finding, Frame, Ranked, bucket_batch, merged_features, record_batch
 from .config import Detector, JobConfig
+from .errors import ConfigError
 from .history import History
 from .intake import Rows
 from .keys import Interner, KeySpace
 from .model import STATE_BYTES, Calendar, FeatureModel, Pool, Run
 from .results import Results
 from .streams import NO_SERIES, NO_VALUES, RingStream, Span, Stream, ValueStream
-from .timeline import Timeline, jump_limit_ms
+from .timeline import MAX_FILLED_BUCKETS, Timeline
 
 PASS_ROWS = 1 << 20
 PASS_BUCKETS = 1 << 16
@@ -29,6 +31,7 @@ PASS_CELLS = 1 << 22
 """Rows, buckets, and series times buckets in one pass: large enough to be quick, small enough to
 bound memory and the time until an interrupt is heard."""
 _TABLE_BYTES = 64  # of one series in the tables of keys
+Stop = Callable[[], bool]
 _Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
 
 _SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct"}
@@ -115,10 +118,9 @@ class Engine:
         self._owned = 0  # leading pieces of the buffer that share no memory with anybody
         self._pool = _Threads(threads)
         self._span = Span(span_ms, self.timeline.latency_ms)
-        self._max_gap = jump_limit_ms(span_ms)
-        self._newest = kernels.NEVER
-        self._events = RingStream(self._span, valued=False)
         self._history = History(span_ms)
+        self._require_room(config)
+        self._events = RingStream(self._span, valued=False)
         self._lanes: dict[tuple[str | None, str | None, bool], _Lane] = {}
         prune = max(analysis.model_prune_window_ms // span_ms, 1)
         for detector in analysis.detectors:
@@ -128,6 +130,18 @@ class Engine:
             self._lanes[key].add(detector, prune)
         share = config.analysis_limits.model_memory_limit_bytes // len(self._lanes)
         self._series_limit = {key: max(share // lane.series_bytes, 1) for key, lane in self._lanes.items()}
+
+    def _require_room(self, config: JobConfig) -> None:
+        """Refuses a latency whose open buckets alone exceed the memory limit."""
+        keys = {(d.by_field_name, d.partition_field_name) for d in config.analysis_config.detectors}
+        needed = 8 * kernels.RECORD_SIZE * kernels.PAGE * self._span.rows * len(keys)
+        limit = config.analysis_limits.model_memory_limit_bytes
+        if needed > limit:
+            message = (
+                f"latency keeps {self._span.rows} buckets open, which takes at least {needed >> 20} MiB; "
+                f"model_memory_limit allows {limit >> 20} MiB"
+            )
+            raise ConfigError([("analysis_config.latency", message)])
 
     @property
     def buffered_rows(self) -> int:
@@ -173,18 +187,11 @@ class Engine:
         """Ends the threads; they start again when there is work for them."""
         self._pool.rest()
 
-    def forget(self) -> None:
-        """Drops everything gathered and buffered: it was one stray record, or a few."""
-        self._empty_buffer()
-        for stream in self._streams():
-            stream.clear()
-        for lane in self._lanes.values():
-            lane.space.forget()
-        self.timeline.forget()
-        self._newest = kernels.NEVER
+    def drain(self, stop: Stop) -> None:
+        """Forces what is buffered through the job: complete buckets become results.
 
-    def drain(self) -> None:
-        """Forces what is buffered through the job: complete buckets become results."""
+        When `stop` says so between two passes, what is left stays in the buffer.
+        """
         if not self._buffer:
             return
         rows = self._buffer[0] if len(self._buffer) == 1 else Rows.joined(self._buffer)
@@ -192,12 +199,11 @@ class Engine:
         if self.timeline.finalized_end is None:
             self.timeline.begin(int(rows.time[0]))
             self._begin_streams()
-        start, planned = 0, np.zeros(3, np.int64)
-        while start < len(rows):
+        start, planned = 0, np.zeros(2, np.int64)
+        while start < len(rows) and not stop():
             line = self.timeline
             assert line.finalized_end is not None
-            planned[kernels.PLANNED_NEWEST] = self._newest
-            stop = kernels.plan_pass(
+            end = kernels.plan_pass(
                 rows.time,
                 start,
                 min(start + PASS_ROWS, len(rows)),
@@ -205,36 +211,41 @@ class Engine:
                 line.span_ms,
                 line.latency_ms,
                 self._pass_buckets,
-                self._max_gap,
+                MAX_FILLED_BUCKETS,
                 planned,
             )
             if planned[kernels.PLANNED_JUMP]:
                 self._pass_over(int(rows.time[start]))
                 continue
-            self._newest = int(planned[kernels.PLANNED_NEWEST])
-            part = rows.part(start, stop)
+            part = rows.part(start, end)
             self._see_earliest(part.time)
             self._gather(part)
             self._close(int(planned[kernels.PLANNED_END]))
-            start = stop
+            start = end
+        self.add(rows.part(start, len(rows)))
 
-    def advance(self, time_ms: int) -> None:
-        """Closes every bucket that ends at or before the time, less the latency."""
-        self._newest = max(self._newest, time_ms)
+    def advance(self, time_ms: int, stop: Stop) -> None:
+        """Closes every bucket that ends at or before the time, less the latency, until `stop`."""
         if self.timeline.finalized_end is None:
-            self.timeline.begin(time_ms)
+            self.timeline.begin_at(time_ms)
             self._begin_streams()
             return
         end = self.timeline.end_after_advance(time_ms)
-        while end is not None and self.timeline.finalized_end < end:
+        while end is not None and self.timeline.finalized_end < end and not stop():
             self._close(min(end, self.timeline.finalized_end + self._pass_buckets * self._span.span))
 
     def skip(self, time_ms: int) -> None:
         """Drops what is open before the time, rounded up, and goes on from there."""
         before = self.timeline.finalized_end
         self.timeline.skip(time_ms)
-        self._drop(before)
-        self._newest = max(self._newest, time_ms, self.timeline.finalized_end or 0)
+        end = self.timeline.finalized_end
+        assert end is not None
+        if before is None:
+            self._begin_streams()
+        elif end > before:
+            for stream in self._streams():
+                stream.close(end, end)
+            self._take_cells()
 
     def reset(self, start: int, end: int | None) -> None:
         """Forgets what the open buckets from `start` to `end` hold, so that it can be sent again."""
@@ -284,21 +295,7 @@ class Engine:
         """Closes the open buckets and passes over a gap too wide to fill with empty ones."""
         assert self.timeline.open_end is not None
         self._close(self.timeline.open_end)
-        before = self.timeline.finalized_end
-        self.timeline.jump(time_ms)
-        self._drop(before)
-        self._newest = time_ms
-
-    def _drop(self, before: int | None) -> None:
-        """Drops the cells of what the timeline has passed over since it was at `before`."""
-        end = self.timeline.finalized_end
-        assert end is not None
-        if before is None:
-            self._begin_streams()
-        elif end > before:
-            for stream in self._streams():
-                stream.close(end, end)
-            self._take_cells()
+        self.skip(self.timeline.floor(time_ms) - self.timeline.latency_ms)
 
     def _gather(self, rows: Rows) -> None:
         first_whole = self.timeline.first_whole

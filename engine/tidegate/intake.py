@@ -139,8 +139,7 @@ class Intake:
         self._clock: I64 = np.zeros(kernels.CLOCK_SIZE + self._width, np.int64)
         for at in (
             kernels.NEWEST,
-            kernels.EARLIEST,
-            kernels.ANCHOR,
+            kernels.FIRST,
             kernels.MOVED,
             kernels.BARRIER,
             kernels.WINDOW_FIRST,
@@ -148,16 +147,22 @@ class Intake:
             kernels.LATEST_SPARSE,
         ):
             self._clock[at] = kernels.INVALID
+        self._waiting: list[Rows] = []
+        """Records that are held until others agree that they are not strays."""
+
+    @property
+    def waiting(self) -> int:
+        """Records held until others agree that they are not strays."""
+        return abs(int(self._clock[kernels.RUN]))
 
     def moved(self, time_ms: int, finalized_end: int | None) -> None:
         """Takes note of an advance or a skip to a time and of the boundary it led to."""
         self._clock[kernels.MOVED] = max(self._clock[kernels.MOVED], time_ms, finalized_end or time_ms)
-        self._clock[kernels.ANCHOR] = kernels.INVALID
         if finalized_end is not None:
             self._clock[kernels.BARRIER] = max(self._clock[kernels.BARRIER], finalized_end)
 
     def take(self, batch: pa.RecordBatch) -> tuple[Rows, DataCounts, bool]:
-        """The admitted rows of a batch, its counts, and whether all before it was a stray record.
+        """The records of a batch to use, its counts, and whether all used before were strays.
 
         Raises DataError when a column cannot be read; nothing but the tables of strings has then
         changed.
@@ -170,18 +175,15 @@ class Intake:
     def _take(self, batch: pa.RecordBatch) -> tuple[Rows, DataCounts, bool]:
         time = self._times(batch)
         columns = {name: batch.column(name) for name in self.fields.analysed if name in batch.schema.names}
-        clock = self._clock.copy()
-        keep, forget = self._admit(time, clock)
-        processed = int(np.count_nonzero(keep))
+        clock, keep = self._clock.copy(), np.empty(len(time), np.uint8)
+        processed = kernels.admit(time, self._span, self._latency, self._max_gap, self._width, keep, clock)
         if processed < len(time):
-            columns = _filtered(columns, keep != kernels.DROPPED)
+            taken = keep != kernels.DROPPED
+            time, keep = time[taken], keep[taken]
+            columns = {name: column.filter(pa.array(taken)) for name, column in columns.items()}
         missing = sum(column.null_count for column in columns.values())
         missing += (len(self.fields.analysed) - len(columns)) * processed
-        rows, invalid_values = self._encode(
-            time[keep != kernels.DROPPED] if processed < len(time) else time, columns
-        )
-        if kernels.PASSED_OVER in keep:
-            rows = rows.where(keep[keep != kernels.DROPPED] == kernels.KEPT)
+        rows, invalid_values = self._encode(time, columns)
         counts = DataCounts(
             processed_record_count=processed,
             processed_field_count=max(processed * len(self.fields.analysed) - missing, 0),
@@ -194,7 +196,19 @@ class Intake:
             invalid_value_count=invalid_values,
         )
         self._clock = clock
-        return rows, counts, forget
+        return self._used(rows, keep), counts, bool(clock[kernels.RESTARTED])
+
+    def _used(self, rows: Rows, keep: npt.NDArray[np.uint8]) -> Rows:
+        """The rows to use, those that have waited for them first; holds back the waiting ones."""
+        waited = self._waiting
+        carried = self._clock[kernels.CARRIED]
+        if carried in (kernels.BELIEVED, kernels.GIVEN_UP):
+            self._waiting = []
+        if (keep == kernels.WAITING).any():
+            self._waiting.append(rows.where(keep == kernels.WAITING))
+        if not (keep == kernels.KEPT).all():
+            rows = rows.where(keep == kernels.KEPT)
+        return Rows.joined([*waited, rows]) if carried == kernels.BELIEVED else rows
 
     def finish(self, before: I64) -> DataCounts:
         """Ends an upload that began with `snapshot`: what its records did to the clock."""
@@ -216,7 +230,7 @@ class Intake:
             bucket_count=grew(kernels.BUCKETS),
             empty_bucket_count=grew(kernels.EMPTY),
             sparse_bucket_count=grew(kernels.SPARSE),
-            earliest_record_timestamp=changed(kernels.EARLIEST),
+            earliest_record_timestamp=changed(kernels.FIRST),
             latest_record_timestamp=int(now[kernels.NEWEST])
             if now[kernels.NEWEST] != kernels.INVALID
             else None,
@@ -232,21 +246,6 @@ class Intake:
         if self._time_field not in batch.schema.names:
             return np.full(len(batch), kernels.INVALID)
         return to_epoch_ms(batch.column(self._time_field), self._time_format)
-
-    def _admit(self, time: I64, clock: I64) -> tuple[npt.NDArray[np.uint8], bool]:
-        """Marks the rows to keep; True when all that came before proved to be a stray record."""
-        keep = np.empty(len(time), np.uint8)
-        at, forget = 0, False
-        while True:
-            at = kernels.admit(time, at, self._span, self._latency, self._max_gap, self._width, keep, clock)
-            if at == len(time):
-                return keep, forget
-            forget = True
-            keep[:at][keep[:at] == kernels.KEPT] = kernels.PASSED_OVER
-            clock[kernels.IGNORED] = clock[kernels.ADMITTED]
-            for field in (kernels.NEWEST, kernels.EARLIEST, kernels.ANCHOR, kernels.WINDOW_FIRST):
-                clock[field] = kernels.INVALID
-            clock[kernels.RING :] = 0
 
     def _encode(self, time: I64, columns: Mapping[str, pa.Array]) -> tuple[Rows, int]:
         n, invalid = len(time), 0
@@ -264,9 +263,3 @@ class Intake:
             else:
                 numbers[field] = np.full(n, np.nan)
         return Rows(np.ascontiguousarray(time), codes, numbers, distinct), invalid
-
-
-def _filtered(columns: Mapping[str, pa.Array], mask: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
-    """The rows of every column where the mask is true."""
-    chosen = pa.array(mask)
-    return {name: column.filter(chosen) for name, column in columns.items()}

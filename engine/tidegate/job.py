@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -14,8 +15,9 @@ import pyarrow as pa
 
 from .config import JobConfig
 from .counts import DataCounts
-from .engine import Engine
-from .errors import RequestError, StateError, TidegateError
+from .engine import Engine, Stop
+from .errors import RequestError, StateError
+from .guard import Guard
 from .intake import Intake
 from .readers import to_batches
 from .requesttime import parse_request_time
@@ -74,11 +76,12 @@ class Job:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise RequestError(f"threads: {threads!r} is not a number of threads; it is at least 1")
         self._intake = Intake(self.config)
-        self._engine = Engine(self.config, self._intake.names, threads or len(os.sched_getaffinity(0)))
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._engine = self._new_engine()
+        self._is_busy = False
         self._counts = DataCounts(job_id=self.config.job_id)
         self._lock = threading.RLock()
         self._state = "opened"
-        self._time_moved = False
 
     def __repr__(self) -> str:
         counts = self._counts
@@ -106,7 +109,11 @@ class Job:
     def data_counts(self) -> DataCounts:
         """Running totals of what became of all records."""
         with self._lock:
-            return replace(self._counts, refused_series_record_count=self._engine.refused)
+            return replace(
+                self._counts,
+                waiting_record_count=self._intake.waiting,
+                refused_series_record_count=self._engine.refused,
+            )
 
     def post(self, data: Any, *, reset_start: Any = None, reset_end: Any = None) -> DataCounts:
         """Puts records into the job's buffer; returns the counts of this upload.
@@ -119,42 +126,40 @@ class Job:
         Raises DataError when the data cannot be read at all (what came before the unreadable
         place stays posted) and StateError when the job is not open.
         """
-        with self._lock:
-            start, end = _time_range(reset_start, reset_end, ("reset_start", "reset_end"))
-            self._require_open("process data")
+        start, end = _time_range(reset_start, reset_end, ("reset_start", "reset_end"))
+        with self._calling("process data"):
+            batches = to_batches(data, keys=self._intake.fields.texts)
             if start is not None:
-                with self._failing():
-                    self._engine.drain()
+                with self._guard() as guard:
+                    self._engine.drain(guard.is_interrupted)
                     self._engine.reset(start, end)
             before = self._intake.snapshot()
-            refused = self._engine.refused
             upload = DataCounts(job_id=self.job_id)
-            batches = to_batches(data, keys=self._intake.fields.texts)
             try:
                 for batch in batches:
                     upload = upload.plus(self._take(batch))
             finally:
-                with self._failing():
+                with self._guard():
                     self._engine.own_buffer()
-                upload = upload.plus(self._intake.finish(before))
-                upload = replace(
-                    upload,
-                    input_bytes=batches.input_bytes,
-                    malformed_record_count=batches.malformed,
-                    last_data_time=int(clock.time() * 1000),
-                    refused_series_record_count=self._engine.refused - refused,
-                )
-                self._counts = self._counts.plus(upload)
+                    upload = upload.plus(self._intake.finish(before))
+                    upload = replace(
+                        upload,
+                        input_bytes=batches.input_bytes,
+                        malformed_record_count=batches.malformed,
+                        last_data_time=int(clock.time() * 1000),
+                    )
+                    self._counts = self._counts.plus(upload)
             return upload
 
     def _take(self, batch: pa.RecordBatch) -> DataCounts:
-        rows, counts, forget = self._intake.take(batch)
-        with self._failing():
-            if forget:
-                self._engine.forget()
+        with self._guard() as guard:
+            rows, counts, restarted = self._intake.take(batch)
+            if restarted:
+                self._engine.rest()
+                self._engine = self._new_engine()
             self._engine.add(rows)
             if self._engine.buffered_rows >= _BUFFER_ROWS:
-                self._engine.drain()
+                self._engine.drain(guard.is_interrupted)
         return counts
 
     def flush(
@@ -175,35 +180,33 @@ class Job:
         Times are epoch seconds (up to ten digits) or milliseconds, ISO-8601 text, `now`, or
         a datetime; they are truncated to whole seconds.
 
-        Raises TimeError, RequestError or StateError; the job is then as it was before.
+        Raises TimeError, RequestError or StateError; the job is then as it was before. Ctrl-C is
+        heard between two passes; what is not done by then stays in the buffer.
         """
-        with self._lock:
-            span = _interim_range(calc_interim, start, end)
-            advance = None if advance_time is None else parse_request_time(advance_time, "advance_time")
-            skip = None if skip_time is None else parse_request_time(skip_time, "skip_time")
-            if advance is not None and skip is not None and advance <= skip:
-                raise RequestError(
-                    f"advance_time [{advance_time}] must be later than skip_time [{skip_time}]"
-                )
-            self._require_open("flush")
-            with self._failing():
-                self._engine.drain()
-                if advance is not None:
-                    self._engine.timeline.check_advance(advance, skip)
-                if skip is not None:
-                    self._engine.skip(skip)
-                    self._moved(skip)
-                if advance is not None:
-                    self._engine.advance(advance)
-                    self._moved(advance)
-                if calc_interim:
-                    self._engine.interim(*span)
-                self._engine.results.acknowledge()
+        span = _interim_range(calc_interim, start, end)
+        advance = None if advance_time is None else parse_request_time(advance_time, "advance_time")
+        skip = None if skip_time is None else parse_request_time(skip_time, "skip_time")
+        if advance is not None and skip is not None and advance <= skip:
+            raise RequestError(f"advance_time [{advance_time}] must be later than skip_time [{skip_time}]")
+        with self._calling("flush"), self._guard() as guard:
+            self._move(advance, skip, guard.is_interrupted)
+            if calc_interim and not guard.is_interrupted():
+                self._engine.interim(*span)
+            self._engine.results.acknowledge()
             return FlushAcknowledgement(self._engine.timeline.finalized_end)
 
-    def _moved(self, time_ms: int) -> None:
-        self._time_moved = True
-        self._intake.moved(time_ms, self._engine.timeline.finalized_end)
+    def _move(self, advance: int | None, skip: int | None, stop: Stop) -> None:
+        """Gathers what is buffered, then skips and advances, as long as nothing interrupts."""
+        engine = self._engine
+        engine.drain(stop)
+        if advance is not None:
+            engine.timeline.check_advance(advance, skip)
+        if skip is not None and not stop():
+            engine.skip(skip)
+            self._intake.moved(skip, engine.timeline.finalized_end)
+        if advance is not None and not stop():
+            engine.advance(advance, stop)
+            self._intake.moved(advance, engine.timeline.finalized_end)
 
     def buckets(self, *, exclude_interim: bool = False) -> pa.Table:
         """The bucket results so far, in time order, interim ones last; schema `results.BUCKETS`."""
@@ -223,10 +226,11 @@ class Job:
         """
         with self._lock:
             if self._state == "opened":
-                with self._failing():
-                    self._engine.drain()
-                    self._engine.rest()
-                self._state = "closed"
+                with self._calling("close"), self._guard() as guard:
+                    self._engine.drain(guard.is_interrupted)
+                    if not guard.is_interrupted():
+                        self._engine.rest()
+                        self._state = "closed"
 
     def open(self) -> None:
         """Opens the closed job again: it goes on as if nothing had happened."""
@@ -245,8 +249,29 @@ class Job:
     ) -> None:
         self.close()
 
-    def _require_open(self, verb: str) -> None:
-        self._require(self._state == "opened", verb)
+    @contextmanager
+    def _calling(self, verb: str) -> Iterator[None]:
+        """One call at a time, on an open job; a call from within a call is refused."""
+        with self._lock:
+            self._require(self._state == "opened", verb)
+            if self._is_busy:
+                raise StateError(
+                    f"Cannot {verb} because job [{self.job_id}] is in the middle of another call"
+                )
+            self._is_busy = True
+            try:
+                yield
+            finally:
+                self._is_busy = False
+
+    def _guard(self) -> Guard:
+        return Guard(self._fail)
+
+    def _fail(self) -> None:
+        self._state = "failed"
+
+    def _new_engine(self) -> Engine:
+        return Engine(self.config, self._intake.names, self._threads)
 
     def _require(self, is_right: bool, verb: str) -> None:
         if self._state == "failed":
@@ -255,25 +280,6 @@ class Job:
             )
         if not is_right:
             raise StateError(f"Cannot perform requested action because job [{self.job_id}] is not open")
-
-    def _failing(self) -> _Failing:
-        return _Failing(self)
-
-
-class _Failing:
-    """Marks the job as failed when its engine is interrupted: its state is then in between."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None and not isinstance(error, TidegateError):
-            self._job._state = "failed"
 
 
 def _time_range(start: Any, end: Any, names: tuple[str, str]) -> tuple[int | None, int | None]:

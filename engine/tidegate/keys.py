@@ -16,6 +16,7 @@ import pyarrow as pa
 from tidegate_kernels import intern as kernels
 
 from .cells import I32, I64
+from .valuetext import as_text, is_text
 
 T = TypeVar("T", bound=np.generic)
 
@@ -33,7 +34,8 @@ class Interner:
     def __init__(self) -> None:
         self._slots: I64 = np.full(2 * _FIRST + 1, -1, np.int64)
         self._hashes: npt.NDArray[np.uint64] = np.empty(_FIRST, np.uint64)
-        self._ends: I64 = np.empty(_FIRST, np.int64)
+        # Code c lies in the arena from offset c to offset c + 1, as in an Arrow array.
+        self._offsets: I64 = np.zeros(_FIRST + 1, np.int64)
         self._arena: npt.NDArray[np.uint8] = np.empty(16 * _FIRST, np.uint8)
         self._count = 0
         # Where the latest dictionary lies in memory, what keeps it there, and its codes.
@@ -46,7 +48,7 @@ class Interner:
     @property
     def nbytes(self) -> int:
         """Bytes that the table takes."""
-        return self._slots.nbytes + self._hashes.nbytes + self._ends.nbytes + self._arena.nbytes
+        return self._slots.nbytes + self._hashes.nbytes + self._offsets.nbytes + self._arena.nbytes
 
     def codes(self, column: pa.Array) -> I32:
         """The code of every row; 0 where the value is null or empty.
@@ -63,15 +65,15 @@ class Interner:
                 return np.zeros(len(column), np.int32)
             rows: I32 = code_of[indices.to_numpy(zero_copy_only=False)]
             return rows
-        if not _is_text(column.type):
+        if not is_text(column.type):
             return self.codes(column.dictionary_encode())
-        return self._intern(_as_text(column))
+        return self._intern(as_text(column))
 
     def _codes_of_dictionary(self, dictionary: pa.Array) -> I32:
         """The codes of a dictionary, found once as long as batches share it."""
         place = (dictionary.offset, len(dictionary), *(b and b.address for b in dictionary.buffers()))
         if place != self._latest[0]:
-            self._latest = (place, dictionary, self._intern(_as_text(dictionary)))
+            self._latest = (place, dictionary, self._intern(as_text(dictionary)))
         return self._latest[2]
 
     def _intern(self, text: pa.LargeStringArray) -> I32:
@@ -93,7 +95,7 @@ class Interner:
                 self._count,
                 self._slots,
                 self._hashes,
-                self._ends,
+                self._offsets[1:],
                 self._arena,
                 codes,
             )
@@ -103,18 +105,18 @@ class Interner:
         return codes
 
     def _make_room(self, length: int) -> None:
-        used = int(self._ends[self._count - 1]) if self._count else 0
+        used = int(self._offsets[self._count])
         if used + length > len(self._arena):
             self._arena = _longer(self._arena, max(2 * len(self._arena), used + length))
-        if self._count >= len(self._ends):
-            self._ends = _longer(self._ends, 2 * self._count)
+        if self._count >= len(self._hashes):
+            self._offsets = _longer(self._offsets, 2 * self._count + 1)
             self._hashes = _longer(self._hashes, 2 * self._count)
         self._slots = _rehashed(self._slots, self._hashes, self._count)
 
     def texts(self) -> pa.LargeStringArray:
         """All strings, in the order of their codes; shares the table's memory."""
-        offsets = np.concatenate(([0], self._ends[: self._count]))
-        return pa.LargeStringArray.from_buffers(self._count, pa.py_buffer(offsets), pa.py_buffer(self._arena))
+        offsets, arena = pa.py_buffer(self._offsets), pa.py_buffer(self._arena)
+        return pa.LargeStringArray.from_buffers(self._count, offsets, arena)
 
 
 class KeySpace:
@@ -127,10 +129,6 @@ class KeySpace:
         """Whether records without a by value make up a series of their own, or are left out."""
         self.refused = 0
         """Records left out because their series would be one too many for the memory limit."""
-        self.forget()
-
-    def forget(self) -> None:
-        """Goes back to no series at all."""
         self._count = 0 if self.fields else 1
         self._series_of: I32 = np.full(_FIRST, -1, np.int32)
         self._slots: I64 = np.full(2 * _FIRST + 1, -1, np.int64)
@@ -239,22 +237,3 @@ def _rehashed(slots: I64, hashes: npt.NDArray[np.uint64], count: int) -> I64:
     slots = np.full(size + 1, -1, np.int64)
     kernels.rehash(hashes, count, slots)
     return slots
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-    )
-
-
-def _as_text(column: pa.Array) -> pa.LargeStringArray:
-    """The values as text with 64-bit offsets; those of no textual form become null."""
-    if pa.types.is_null(column.type):
-        return pa.nulls(len(column), pa.large_string())
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return column.cast(pa.large_binary()).view(pa.large_string())
-    return column.cast(pa.large_string())

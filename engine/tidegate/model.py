@@ -84,6 +84,8 @@ class Scored:
     log_p_single_r: F64
     log_p_multi_r: F64
     score_r: F64
+    feature_r: I64
+    """Which of ``detector.spec.features`` it is that is unusual."""
     min_log_p_b: F64
     scored_b: I64
 
@@ -92,6 +94,7 @@ class Scored:
 
 
 RESULT_COLUMNS = tuple(name for name in Scored.__slots__ if name.endswith("_r"))
+_OF_KERNEL = tuple(name for name in RESULT_COLUMNS if name != "feature_r")
 
 
 class FeatureModel:
@@ -100,6 +103,7 @@ class FeatureModel:
     def __init__(self, detector: Detector, feature: str, span_ms: int, prune_buckets: int) -> None:
         self.detector = detector
         self.feature = feature
+        self._index = detector.spec.features.index(feature)
         self.state: F64 = np.zeros(0)
         self._zero_fill = detector.spec.zero_fill
         settings = np.zeros(kernels.SETTINGS_SIZE)
@@ -185,9 +189,10 @@ class FeatureModel:
             size = min(4 * size, 1 << 20)
         results: dict[str, Any] = {
             name: np.concatenate(pieces)
-            for name, pieces in zip(RESULT_COLUMNS, zip(*parts, strict=True), strict=True)
+            for name, pieces in zip(_OF_KERNEL, zip(*parts, strict=True), strict=True)
         }
-        return Scored(**results, min_log_p_b=min_log_p, scored_b=scored)
+        feature_r = np.full(len(results["bucket_r"]), self._index)
+        return Scored(**results, feature_r=feature_r, min_log_p_b=min_log_p, scored_b=scored)
 
 
 def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:

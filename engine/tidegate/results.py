@@ -1,29 +1,62 @@
-"""Results as Arrow tables with fixed schemas, and the life of interim results."""
+"""Results as Arrow tables with fixed schemas, and the life of interim results.
+
+The schemas hold every field of the JSON API, null where it is not known. Only the copies of by,
+over, partition and influencer fields under their own names (``"airline": ["AAL"]``) are not here:
+their names differ from job to job, so they belong to the JSON form of a result.
+"""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
+_GEO = pa.struct([("actual_point", pa.string()), ("typical_point", pa.string())])
+_CAUSE = pa.struct(
+    [
+        ("probability", pa.float64()),
+        ("by_field_name", pa.string()),
+        ("by_field_value", pa.string()),
+        ("over_field_name", pa.string()),
+        ("over_field_value", pa.string()),
+        ("partition_field_name", pa.string()),
+        ("partition_field_value", pa.string()),
+        ("correlated_by_field_value", pa.string()),
+        ("function", pa.string()),
+        ("function_description", pa.string()),
+        ("typical", pa.list_(pa.float64())),
+        ("actual", pa.list_(pa.float64())),
+        ("field_name", pa.string()),
+        ("geo_results", _GEO),
+    ]
+)
 _NAMED = pa.struct(
     [("influencer_field_name", pa.string()), ("influencer_field_values", pa.list_(pa.string()))]
 )
 _EXPLANATION = pa.struct(
     [
         ("anomaly_type", pa.string()),
+        ("anomaly_length", pa.int64()),
         ("single_bucket_impact", pa.int64()),
         ("multi_bucket_impact", pa.int64()),
+        ("anomaly_characteristics_impact", pa.int64()),
         ("lower_confidence_bound", pa.float64()),
         ("typical_value", pa.float64()),
         ("upper_confidence_bound", pa.float64()),
+        ("high_variance_penalty", pa.bool_()),
+        ("incomplete_bucket_penalty", pa.bool_()),
     ]
 )
 _BUCKET_INFLUENCER = pa.struct(
     [
+        ("job_id", pa.string()),
+        ("result_type", pa.string()),
         ("influencer_field_name", pa.string()),
         ("initial_anomaly_score", pa.float64()),
         ("anomaly_score", pa.float64()),
         ("raw_anomaly_score", pa.float64()),
         ("probability", pa.float64()),
+        ("timestamp", pa.int64()),
+        ("bucket_span", pa.int64()),
+        ("is_interim", pa.bool_()),
     ]
 )
 
@@ -39,6 +72,7 @@ BUCKETS = pa.schema(
         ("is_interim", pa.bool_()),
         ("bucket_influencers", pa.list_(_BUCKET_INFLUENCER)),
         ("processing_time_ms", pa.int64()),
+        ("scheduled_events", pa.list_(pa.string())),
     ]
 )
 """One row per bucket: `timestamp` is its start in epoch milliseconds, `bucket_span` in seconds."""
@@ -65,22 +99,57 @@ RECORDS = pa.schema(
         ("over_field_value", pa.string()),
         ("partition_field_name", pa.string()),
         ("partition_field_value", pa.string()),
+        ("correlated_by_field_value", pa.string()),
         ("typical", pa.list_(pa.float64())),
         ("actual", pa.list_(pa.float64())),
+        ("causes", pa.list_(_CAUSE)),
         ("influencers", pa.list_(_NAMED)),
+        ("geo_results", _GEO),
         ("anomaly_score_explanation", _EXPLANATION),
     ]
 )
 """One row per unusual series and bucket. `log_probability` is the natural logarithm, which goes
 on where `probability` has long reached the smallest double."""
 
+_FULL_BYTES = 1 << 24
+"""A piece of this size is copied no more; well below the 2 GB that 32-bit offsets can address."""
+
+
+class _Pieces:
+    """A table that grows at its end, in few pieces.
+
+    After the last full piece every piece is at least twice as large as the next, so n bytes make
+    O(log n) pieces. A piece is copied only into one 1.5 times its size: O(n log n) in all.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.batches: list[pa.RecordBatch] = []
+        self.rows = 0
+        self._schema = schema
+        self._nbytes: list[int] = []
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Adds rows at the end."""
+        if batch.num_rows == 0:
+            return
+        self.rows += batch.num_rows
+        start, nbytes = len(self.batches), batch.nbytes
+        if nbytes < _FULL_BYTES:
+            while start and self._nbytes[start - 1] < min(2 * nbytes, _FULL_BYTES):
+                start -= 1
+                nbytes += self._nbytes[start]
+        if start < len(self.batches):
+            joined = pa.Table.from_batches([*self.batches[start:], batch], self._schema)
+            [batch] = joined.combine_chunks().to_batches()
+        self.batches[start:], self._nbytes[start:] = [batch], [batch.nbytes]
+
 
 class Results:
     """All results of one job: what is final, and the interim results that will go away."""
 
     def __init__(self) -> None:
-        self._final: dict[str, list[pa.RecordBatch]] = {"buckets": [], "records": []}
-        self._interim: dict[str, list[pa.RecordBatch]] = {"buckets": [], "records": []}
+        self._final = _pieces()
+        self._interim = _pieces()
         self._sweep = True
 
     def acknowledge(self) -> None:
@@ -92,7 +161,7 @@ class Results:
         if buckets.num_rows == 0:
             return
         if self._sweep:
-            self._interim = {"buckets": [], "records": []}
+            self._interim = _pieces()
             self._sweep = False
         into = self._interim if interim else self._final
         into["buckets"].append(buckets)
@@ -100,11 +169,17 @@ class Results:
 
     def table(self, kind: str, *, exclude_interim: bool) -> pa.Table:
         """All results of a kind in the order they came, interim ones last."""
-        schema = BUCKETS if kind == "buckets" else RECORDS
-        batches = [*self._final[kind], *([] if exclude_interim else self._interim[kind])]
-        return pa.Table.from_batches(batches, schema)
+        interim = [] if exclude_interim else self._interim[kind].batches
+        return pa.Table.from_batches([*self._final[kind].batches, *interim], _SCHEMAS[kind])
 
     @property
     def final_buckets(self) -> int:
         """How many final buckets there are."""
-        return sum(batch.num_rows for batch in self._final["buckets"])
+        return self._final["buckets"].rows
+
+
+_SCHEMAS = {"buckets": BUCKETS, "records": RECORDS}
+
+
+def _pieces() -> dict[str, _Pieces]:
+    return {kind: _Pieces(schema) for kind, schema in _SCHEMAS.items()}

@@ -14,22 +14,22 @@ from .errors import TimeError
 DAY_MS = 86_400_000
 LARGEST_TIME_MS = 253_402_300_799_999
 """The end of the year 9999."""
-MAX_JUMP_BUCKETS = 100_000
+MAX_FILLED_BUCKETS = 100_000
+"""A believed gap of more buckets is passed over as a skip does, not filled with empty ones."""
 MAX_ADVANCE_BUCKETS = 10_000_000
 
 
 def jump_limit_ms(span_ms: int) -> int:
     """How far ahead of the newest record another may lie and be believed at once.
 
-    100,000 buckets, but no more than 366 days unless those are fewer than 1,000 buckets.
-    A jump beyond it must be confirmed by ten records in a row, and is then passed over as
-    `Timeline.skip` does: one stray record neither closes millions of buckets nor shuts out
-    what comes after it.
+    2,000 buckets, but at least a day, and at most 100 days unless those are fewer than 10
+    buckets. Records further ahead wait until ten in a row agree: one stray record neither
+    closes years of buckets nor shuts out what comes after it.
 
-    >>> jump_limit_ms(300_000) // DAY_MS, jump_limit_ms(1000) // 3_600_000
-    (347, 27)
+    >>> [jump_limit_ms(s * 1000) // DAY_MS for s in (1, 300, 3600, 86400)]
+    [1, 6, 83, 100]
     """
-    return max(1_000 * span_ms, min(MAX_JUMP_BUCKETS * span_ms, 366 * DAY_MS))
+    return max(10 * span_ms, min(max(2_000 * span_ms, DAY_MS), 100 * DAY_MS))
 
 
 @dataclass(slots=True)
@@ -70,9 +70,14 @@ class Timeline:
         return self.finalized_end + self.latency_ms + self.span_ms
 
     def begin(self, time_ms: int) -> None:
-        """Sets the boundary at the first record or the first advance, not before 1970."""
+        """Sets the boundary at the first record, not before 1970."""
         self.finalized_end = max(self.floor(time_ms) - self.latency_ms, 0)
         self.saw(time_ms)
+
+    def begin_at(self, time_ms: int) -> None:
+        """Sets the boundary at the first advance: the job has seen all there is from there on."""
+        self.begin(time_ms)
+        self.first_whole = self.finalized_end
 
     def saw(self, earliest_ms: int) -> None:
         """Takes note of the earliest record: the bucket it falls into may be seen in part only."""
@@ -112,16 +117,6 @@ class Timeline:
             self.skipped_buckets += (end - self.finalized_end) // self.span_ms
         self.finalized_end = end
         self.first_whole = end if self.first_whole is None else min(self.first_whole, end)
-
-    def jump(self, time_ms: int) -> None:
-        """Passes over the gap before a record, whose bucket was then seen in part only."""
-        self.skip(self.floor(time_ms) - self.latency_ms)
-        self.first_whole = self.ceil(time_ms)
-
-    def forget(self) -> None:
-        """Goes back to before the first record."""
-        self.finalized_end = None
-        self.first_whole = None
 
     def interim_range(self, start: int | None, end: int | None) -> tuple[int, int] | None:
         """The open buckets that interim results are asked for, and that were seen whole so far."""

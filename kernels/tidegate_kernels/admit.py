@@ -10,43 +10,51 @@ Array = Any
 
 INVALID = -(1 << 63)
 """Stands for "no time": an unparsable time in, an unset time in the clock."""
+AGREE = 10
+"""Records in a row that make a jump believed; a job is young until it has used as many."""
 
 # The clock of a job: one flat array of 64-bit integers.
-NEWEST = 0  # newest admitted time, or INVALID
-EARLIEST = 1  # earliest admitted time, or INVALID
-ANCHOR = 2  # start of the only bucket seen so far, or INVALID once there is more than one
-MOVED = 3  # latest time given to advance or skip, or INVALID
-FAR_RUN = 4  # how many records in a row agreed on a jump, forwards (+) or backwards (-)
-FAR_LAST = 5  # the latest of them
-BARRIER = 6  # finalised end that an advance or a skip set: older records are counted, not used
+NEWEST = 0  # newest time used, or INVALID
+FIRST = 1  # time of the first record used, or INVALID
+MOVED = 2  # latest time given to advance or skip, or INVALID
+BARRIER = 3  # finalised end that an advance or a skip set: older records are counted, not used
+USED = 4  # records used, while the job is young
+RUN = 5  # held records that agree on a jump, ahead (+) or back (-)
+CARRIED = 6  # what became of the records held when this batch came: one of the next four
+NOTHING = 0
+PENDING = 1
+BELIEVED = 2
+GIVEN_UP = 3
+RESTARTED = 7  # 1 when this batch made the job begin anew
 # Running counters.
-ADMITTED = 7
-OUT_OF_ORDER = 8
-BAD_DATE = 9
-FAR = 10  # of BAD_DATE: too far ahead to be believed
-IGNORED = 11  # of ADMITTED: before BARRIER
+ADMITTED = 8
+OUT_OF_ORDER = 9
+BAD_DATE = 10
+IGNORED = 11  # of ADMITTED: before BARRIER, given up, or before a restart
+FAR = 12  # of IGNORED: too far from everything else to be believed
 # The diagnostics window: a ring of record counts per bucket.
-WINDOW_FIRST = 12  # oldest bucket in the window, or INVALID
-WINDOW_LAST = 13  # newest bucket in the window
-BUCKETS = 14
-EMPTY = 15
-SPARSE = 16
-LATEST_EMPTY = 17  # start of the latest empty bucket, or INVALID
-LATEST_SPARSE = 18
-RING = 19  # counts, one per bucket of the window
+WINDOW_FIRST = 13  # oldest bucket in the window, or INVALID
+WINDOW_LAST = 14  # newest bucket in the window
+BUCKETS = 15
+EMPTY = 16
+SPARSE = 17
+LATEST_EMPTY = 18  # start of the latest empty bucket, or INVALID
+LATEST_SPARSE = 19
+HELD = 20  # times of the held records
+RING = HELD + AGREE  # counts, one per bucket of the window
 CLOCK_SIZE = RING  # and the ring behind it
 
 # What becomes of a record.
-DROPPED = 0
+DROPPED = 0  # counted and goes no further
 KEPT = 1
-STRAY = 3  # the tenth record in a row long before all others, which are stray ones
-PASSED_OVER = 2  # processed by the count, but older than what an advance or a skip closed
-
-AGREE = 10  # records in a row that make a jump believed
+PASSED_OVER = 2  # processed by the count, but not used
+WAITING = 3  # held until others agree
+AHEAD = 4  # (while a record is judged) too far ahead to be believed alone
+BACK = 5  # (likewise) so far back that all the others may be wrong
 
 
 @device
-def judge(clock: Array, bucket: int, span: int, width: int) -> None:
+def judge_bucket(clock: Array, bucket: int, span: int, width: int) -> None:
     """Counts a bucket that leaves the window as full, empty or sparse."""
     clock[BUCKETS] += 1
     count = clock[RING + bucket % width]
@@ -76,29 +84,17 @@ def slide(clock: Array, last: int, first: int, span: int, width: int) -> None:
             clock[LATEST_EMPTY] = (first - 1) * span
             clock[WINDOW_FIRST] = first
         else:
-            judge(clock, clock[WINDOW_FIRST], span, width)
+            judge_bucket(clock, clock[WINDOW_FIRST], span, width)
             clock[RING + clock[WINDOW_FIRST] % width] = 0
             clock[WINDOW_FIRST] += 1
     clock[WINDOW_LAST] = max(clock[WINDOW_LAST], last)
 
 
 @device
-def agrees(clock: Array, t: int, direction: int, max_gap: int) -> bool:
-    """Lengthens the run of records that agree on a jump; True when the run is believed."""
-    if clock[FAR_RUN] * direction > 0 and abs(t - clock[FAR_LAST]) <= max_gap:
-        clock[FAR_RUN] += direction
-    else:
-        clock[FAR_RUN] = direction
-    clock[FAR_LAST] = t
-    return bool(clock[FAR_RUN] * direction >= AGREE)
-
-
-@device
-def settle(clock: Array, records: int, newest: int, bucket: int, span: int, width: int) -> None:
-    """Counts records admitted to one bucket."""
-    clock[ADMITTED] += records
+def settle(clock: Array, records: int, newest: int, span: int, width: int) -> None:
+    """Takes note of records processed in one bucket, that of the time `newest`."""
+    bucket = newest // span
     clock[NEWEST] = max(clock[NEWEST], newest)
-    clock[FAR_RUN] = 0
     if clock[WINDOW_FIRST] == INVALID:
         clock[WINDOW_FIRST] = bucket
         clock[WINDOW_LAST] = bucket
@@ -110,82 +106,142 @@ def settle(clock: Array, records: int, newest: int, bucket: int, span: int, widt
 
 @device
 def judge_record(clock: Array, t: int, span: int, latency: int, max_gap: int) -> int:
-    """What becomes of one record; STRAY when all records before it prove to be stray ones."""
+    """What becomes of one record, looked at by itself."""
     if t == INVALID:
         clock[BAD_DATE] += 1
         return DROPPED
     newest = clock[NEWEST]
     reference = max(newest, clock[MOVED])
-    if reference != INVALID and t > reference + max_gap and not agrees(clock, t, 1, max_gap):
-        clock[BAD_DATE] += 1
-        clock[FAR] += 1
-        return DROPPED
+    if reference != INVALID and t > reference + max_gap:
+        return AHEAD
     if newest != INVALID and t < newest - newest % span - latency:
-        if newest - newest % span == clock[ANCHOR] and t < newest - max_gap:
-            if agrees(clock, t, -1, max_gap):
-                clock[FAR_RUN] = 0
-                return STRAY
-        else:
-            clock[FAR_RUN] = 0
+        if clock[USED] < AGREE and clock[MOVED] == INVALID and t < newest - max_gap:
+            return BACK
         clock[OUT_OF_ORDER] += 1
         return DROPPED
-    if newest == INVALID:
-        clock[ANCHOR] = t - t % span if clock[MOVED] == INVALID else INVALID
-    elif t - t % span > newest - newest % span:
-        clock[ANCHOR] = INVALID
-    if t < clock[BARRIER]:
-        clock[IGNORED] += 1
-        return PASSED_OVER
-    return KEPT
+    return KEPT if t >= clock[BARRIER] else PASSED_OVER
 
 
-@kernel("i64(in i64[], i64, i64, i64, i64, i64, out u8[], out i64[])")
-def admit(
-    time: Array, start: int, span: int, latency: int, max_gap: int, width: int, keep: Array, clock: Array
-) -> int:
-    """Marks the records from row `start` on that the job takes; returns the row it stopped at.
+@device
+def give_up(clock: Array, keep: Array, first: int, last: int) -> None:
+    """Gives up the held records: those of this batch are in rows [first, last)."""
+    held = abs(clock[RUN])
+    clock[IGNORED] += held
+    clock[FAR] += held
+    clock[RUN] = 0
+    if clock[CARRIED] == PENDING:
+        clock[CARRIED] = GIVEN_UP
+    for j in range(first, last):
+        if keep[j] == WAITING:
+            keep[j] = PASSED_OVER
 
-    ``keep[i]`` becomes KEPT, or DROPPED for a record that is counted and goes no further: no
-    time; older than the start of the bucket of the newest record minus `latency`; more than
-    `max_gap` ms ahead, unless it is the tenth record in a row to say so. Times, `span`
-    and `latency` are milliseconds, `width` is the number of buckets in the diagnostics window.
 
-    Stops before the end only when the very first bucket of the job proves to be a stray one
-    in the future: ten records in a row lie more than `max_gap` before it and it is all there
-    is. The caller then forgets that bucket and calls again from the returned row.
+@device
+def hold(clock: Array, t: int, direction: int, span: int, latency: int) -> int:
+    """Holds a record of a jump; DROPPED when it comes too late even for the jump."""
+    for k in range(abs(clock[RUN])):
+        held = clock[HELD + k]
+        if t < held - held % span - latency:
+            clock[OUT_OF_ORDER] += 1
+            return DROPPED
+    clock[HELD + abs(clock[RUN])] = t
+    clock[RUN] += direction
+    clock[ADMITTED] += 1
+    return WAITING
+
+
+@device
+def believe(clock: Array, keep: Array, first: int, last: int, span: int, width: int) -> None:
+    """Uses the held records, those in rows [first, last) too; a jump back restarts the job."""
+    if clock[RUN] < 0:
+        for j in range(first):
+            if keep[j] == KEPT:
+                keep[j] = PASSED_OVER
+        clock[IGNORED] = clock[ADMITTED] - AGREE
+        clock[NEWEST] = INVALID
+        clock[FIRST] = INVALID
+        clock[WINDOW_FIRST] = INVALID
+        for k in range(width):
+            clock[RING + k] = 0
+        clock[USED] = 0
+        clock[RESTARTED] = 1
+    for j in range(first, last):
+        if keep[j] == WAITING:
+            keep[j] = KEPT
+    if clock[FIRST] == INVALID:
+        clock[FIRST] = clock[HELD]
+    for k in range(AGREE):
+        settle(clock, 1, clock[HELD + k], span, width)
+    clock[USED] += AGREE
+    clock[RUN] = 0
+    if clock[CARRIED] == PENDING:
+        clock[CARRIED] = BELIEVED
+
+
+@kernel("i64(in i64[], i64, i64, i64, i64, out u8[], out i64[])")
+def admit(time: Array, span: int, latency: int, max_gap: int, width: int, keep: Array, clock: Array) -> int:
+    """Marks what becomes of every record of a batch; returns how many are processed.
+
+    ``keep[i]`` becomes DROPPED for a record without a time or older than the start of the
+    bucket of the newest record minus `latency`, PASSED_OVER for one before BARRIER, else KEPT.
+    A record more than `max_gap` ms ahead of the newest is WAITING: ten of them in a row, with
+    none but dropped ones in between, are believed and become KEPT; a nearer one gives them up.
+    While a job is young, records more than `max_gap` before the newest wait likewise; ten in a
+    row restart the job with them: what came before were strays. ``clock[CARRIED]`` tells what
+    became of records that were waiting before this batch.
+
+    Times, `span` and `latency` are milliseconds, `width` the buckets in the diagnostics window.
     """
     n = len(time)
+    before = clock[ADMITTED]
+    clock[CARRIED] = PENDING if clock[RUN] != 0 else NOTHING
+    clock[RESTARTED] = 0
+    run_row = 0  # where the records held in this batch begin
     low = high = 0  # the newest bucket, as long as nothing but its records come
-    newest = 0
-    since = start  # first row since then
-    for i in range(start, n + 1):
+    newest = since = 0
+    for i in range(n + 1):
         t = time[i] if i < n else INVALID
         if low <= t < high:
             keep[i] = KEPT
             newest = max(newest, t)
             continue
         if since < i and high > 0:
-            settle(clock, i - since, newest, low // span, span, width)
+            clock[ADMITTED] += i - since
+            clock[USED] += i - since
+            settle(clock, i - since, newest, span, width)
         since = i + 1
+        low = high = 0
         if i == n:
             break
-        low = high = 0
-        keep[i] = judge_record(clock, t, span, latency, max_gap)
-        if keep[i] == STRAY:
-            keep[i] = DROPPED
-            return i
-        if keep[i] == DROPPED:
+        what = judge_record(clock, t, span, latency, max_gap)
+        if what >= AHEAD:
+            direction = 1 if what == AHEAD else -1
+            if clock[RUN] * direction < 0:
+                give_up(clock, keep, run_row, i)
+            if clock[RUN] == 0:
+                run_row = i
+            keep[i] = hold(clock, t, direction, span, latency)
+            if abs(clock[RUN]) == AGREE:
+                believe(clock, keep, run_row, i + 1, span, width)
             continue
-        settle(clock, 1, t, t // span, span, width)
-        if clock[EARLIEST] == INVALID or t < clock[EARLIEST]:
-            clock[EARLIEST] = t
-        if keep[i] == KEPT and t >= clock[NEWEST] - clock[NEWEST] % span:
-            # The rest of its bucket needs no second look, unless it is the job's earliest.
-            low = t - t % span
+        keep[i] = what
+        if what == DROPPED:
+            continue
+        if clock[RUN] != 0:
+            give_up(clock, keep, run_row, i)
+        if clock[FIRST] == INVALID:
+            clock[FIRST] = t
+        clock[ADMITTED] += 1
+        if what == KEPT:
+            clock[USED] += 1
+        else:
+            clock[IGNORED] += 1
+        settle(clock, 1, t, span, width)
+        if what == KEPT and t >= clock[NEWEST] - clock[NEWEST] % span:
+            low = t - t % span  # the rest of its bucket needs no second look
             high = low + span
-            low = max(low, clock[EARLIEST])
             newest = t
-    return n
+    return int(clock[ADMITTED] - before)
 
 
 @kernel("i64(i64, i64, out i64[])")

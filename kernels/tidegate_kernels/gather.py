@@ -34,8 +34,6 @@ LATE = 2  # rows older than FINALIZED: counted, not gathered
 # What a pass over rows comes to.
 PLANNED_END = 0
 PLANNED_JUMP = 1
-PLANNED_NEWEST = 2
-NEVER = -(1 << 63)  # newest time before there is any
 
 
 @device
@@ -253,36 +251,31 @@ def plan_pass(
     span: int,
     latency: int,
     max_buckets: int,
-    max_gap: int,
+    max_jump: int,
     planned: Array,
 ) -> int:
     """How far one pass over the rows may go; returns the row to stop before.
 
-    ``planned[PLANNED_END]`` becomes the finalised end after those rows, ``planned[PLANNED_NEWEST]``
-    goes from the newest time before them to the newest among them. The pass ends early before
-    the row that would make it close more than `max_buckets` buckets, unless that is its first
-    row, and before a row that jumps more than `max_gap` ms ahead of the newest: a first row
-    that does so sets ``planned[PLANNED_JUMP]``.
+    ``planned[PLANNED_END]`` becomes the finalised end after those rows. The pass ends early
+    before the row that would make it close more than `max_buckets` buckets, unless that is its
+    first row, and before a row that alone would close more than `max_jump`: a first row that
+    would sets ``planned[PLANNED_JUMP]``.
     """
-    newest = planned[PLANNED_NEWEST]
     planned[PLANNED_END] = finalized
     planned[PLANNED_JUMP] = 0
     reach = finalized + span + latency
     for i in range(start, stop):
         t = time[i]
-        if t >= reach:
-            end = t - t % span - latency
-            if newest != NEVER and t > newest + max_gap:
-                planned[PLANNED_JUMP] = 1 if i == start else 0
-                stop = i
-                break
-            if end - finalized > max_buckets * span and i > start:
-                stop = i
-                break
-            planned[PLANNED_END] = end
-            reach = end + span + latency
-        newest = max(newest, t)
-    planned[PLANNED_NEWEST] = newest
+        if t < reach:
+            continue
+        end = t - t % span - latency
+        if end - planned[PLANNED_END] > max_jump * span:
+            planned[PLANNED_JUMP] = 1 if i == start else 0
+            return i
+        if end - finalized > max_buckets * span and i > start:
+            return i
+        planned[PLANNED_END] = end
+        reach = end + span + latency
     return stop
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from .analysis import AnalysisConfig
 from .detector import Detector
+from .limits import DEFAULT_CATEGORIZATION_EXAMPLES_LIMIT
 
 if TYPE_CHECKING:
     from .job import JobConfig
@@ -34,8 +36,25 @@ def _settings(config: JobConfig) -> Iterator[tuple[str, str]]:
         harmless = days == 0 and key == "renormalization_window_days"
         if days is not None and not harmless:
             yield key, f"{key} {days}"
+    yield from _of_storage(config)
     if config.datafeed_config is not None:
         yield "datafeed_config", "datafeed_config (records are posted to the job instead)"
+
+
+def _of_storage(config: JobConfig) -> Iterator[tuple[str, str]]:
+    """What is kept, where and for how long, set to something else than the default."""
+    # allow_lazy_open lets a job wait for a node to run on; here there is always one, so it is harmless.
+    default: dict[str, Any] = {field.name: field.default for field in fields(config)}
+    retention, daily = "model_snapshot_retention_days", "daily_model_snapshot_retention_after_days"
+    default[daily] = min(default[daily], getattr(config, retention))
+    for key in ("background_persist_interval", retention, daily, "results_index_name"):
+        value = getattr(config, key)
+        if value != default[key]:
+            yield key, f"{key} {value}" if isinstance(value, int) else f"{key} '{value}'"
+    examples = config.analysis_limits.categorization_examples_limit
+    if examples != DEFAULT_CATEGORIZATION_EXAMPLES_LIMIT:
+        key = "categorization_examples_limit"
+        yield f"analysis_limits.{key}", f"{key} {examples}"
 
 
 def _of_detector(detector: Detector) -> Iterator[tuple[str, str]]:
