@@ -14,19 +14,9 @@ from hypothesis import strategies as st
 
 from tidegate.errors import DataError
 from tidegate.flatbatch import flat_batch
-from tidegate.ndjson import (
-    MALFORMED,
-    NumberText,
-    Tally,
-    column_of,
-    flat_record,
-    one_a_line,
-    read_exactly,
-    read_fast,
-    read_json,
-    rows_to_batch,
-    text_of,
-)
+from tidegate.flatrecord import NumberText, column_of, flat_record, rows_to_batch
+from tidegate.ndjson import MALFORMED, Tally, one_a_line, read_exactly, read_fast, read_json
+from tidegate.valuetext import text_of
 
 NAMES = st.sampled_from(["time", "k", "v", "a", "b", "a.b", "é"])
 SCALARS = st.one_of(
@@ -48,6 +38,8 @@ SHAPED = st.lists(
     st.fixed_dictionaries(
         {"time": st.integers(0, 2**40), "k": st.text(max_size=4)},
         optional={
+            "port": st.integers(-(2**63), 2**63 - 1),
+            "up": st.booleans(),
             "v": st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
             "a": st.fixed_dictionaries({}, optional={"b": st.text(max_size=3), "c": st.booleans()}),
             "tags": st.lists(st.text(max_size=3), max_size=3),
@@ -88,8 +80,35 @@ def loose(row: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in row.items()}
 
 
+# Keys whose numbers are sometimes integers, sometimes not.
+NUMBER_TEXTS = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.sampled_from(["-0", "0", "1.0", "1e3", "-0.0", "true", "null", '"5"', '"2018-01-01"', "[5]", "{}"]),
+)
+
+
 @settings(max_examples=300)
-@given(st.one_of(SHAPED, RECORDS), st.sampled_from([(), ("k",), ("k", "a.b"), ("a", "v")]))
+@given(
+    st.lists(st.tuples(NUMBER_TEXTS, st.integers(0, 99)), min_size=1, max_size=6),
+    st.booleans(),
+    st.booleans(),
+)
+def test_numeric_keys_keep_their_text(numbers: list[tuple[str, int]], nested: bool, alike: bool) -> None:
+    """What the fast way takes of keys that are numbers has the text that was written."""
+    key, form = ("a.k", '{"a":{"k": %s },"v":%d}\n') if nested else ("k", '{"k": %s,"v":%d}\n')
+    chosen = [(numbers[0][0], v) for _, v in numbers] if alike else numbers
+    block = "".join(form % pair for pair in chosen).encode()
+    exact = rows_to_batch(read_exactly(block, True, Tally())[0], (key,))
+    table, _ = read_fast(block, True, False, (key,), None)
+    if table is not None:
+        fast = [row for batch in table.to_batches() for row in present(batch)]
+        assert [text_of(row.get(key)) for row in fast] == [text_of(row.get(key)) for row in present(exact)]
+    else:
+        assert not (alike and numbers[0][0] in ("0", "true", "null"))
+
+
+@settings(max_examples=300)
+@given(st.one_of(SHAPED, RECORDS), st.sampled_from([(), ("k",), ("k", "a.b", "port", "up"), ("a", "v")]))
 def test_fast_and_exact_agree(records: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
     """What the fast way reads is what the exact way reads."""
     block = "".join(json.dumps(record) + "\n" for record in records).encode()
@@ -99,14 +118,20 @@ def test_fast_and_exact_agree(records: list[dict[str, Any]], keys: tuple[str, ..
     table, _ = read_fast(block, True, False, keys, None)
     if table is not None:
         fast = [row for batch in table.to_batches() for row in present(batch)]
-        assert fast == present(exact)
+        for row in fast:
+            row.update({key: text_of(row[key]) for key in keys if key in row})
+        for row in (wanted := present(exact)):
+            row.update({key: text_of(row[key]) for key in keys if key in row})
+        assert fast == wanted
 
 
 @given(SHAPED)
 def test_plain_records_are_read_fast(records: list[dict[str, Any]]) -> None:
     """Records whose columns have one type never need the exact way."""
     block = "".join(json.dumps(record) + "\n" for record in records).encode()
-    assert read_fast(block, True, False, ("k", "a.b"), None)[0] is not None
+    for keys in ("k", "a.b"), ("k", "port", "up"):
+        if all(isinstance(record.get("port", 0), int) for record in records):
+            assert read_fast(block, True, False, keys, None)[0] is not None
 
 
 @settings(max_examples=200)
@@ -203,6 +228,32 @@ def test_a_hundred_malformed_records_fail() -> None:
     with pytest.raises(DataError, match=f"^{MALFORMED}$"):
         next(batches)
     assert tally.malformed == 100
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "pretty"])
+@pytest.mark.parametrize("odd", ['"n/a"', "oops", "1.5"])
+def test_an_odd_record_slows_only_its_piece(monkeypatch: pytest.MonkeyPatch, form: str, odd: str) -> None:
+    """One odd or malformed record sends a small piece to the exact way, the rest stays with the fast one."""
+    texts = [f'{{\n"k":{odd if n == 2000 else n},\n"v":{n}}}' for n in range(4000)]
+    text = {"array": "[" + ",".join(texts) + "]", "pretty": "\n".join(texts)}.get(form)
+    data = (text or "\n".join(t.replace("\n", "") for t in texts)).encode()
+    exact: list[int] = []
+
+    def counted(block: bytes, final: bool, tally: Tally) -> Any:
+        exact.append(len(block))
+        return read_exactly(block, final, tally)
+
+    monkeypatch.setattr("tidegate.ndjson.read_exactly", counted)
+    monkeypatch.setattr("tidegate.ndjson.PIECE_BYTES", (10_000, 1000))
+    monkeypatch.setattr("tidegate.ndjson.HEAD_BYTES", 1000)
+    found, tally = read_text(data, ("k",))
+    bad = odd == "oops"
+    assert tally.malformed == bad
+    assert [row["v"] for row in found] == [n for n in range(4000) if not (bad and n == 2000)]
+    assert [text_of(row["k"]) for row in found[1998:2003]] == [
+        "1998", "1999", *([] if bad else [odd.strip('"')]), "2001", "2002", *(["2003"] if bad else [])
+    ]  # fmt: skip
+    assert sum(exact) < len(data) / 10
 
 
 def test_endless_record_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -347,6 +347,45 @@ def test_errors_of_a_callers_generator_pass_through() -> None:
         list(to_batches(broken()))
 
 
+@pytest.mark.parametrize(
+    ("last", "failure", "reason"), [(KeyError("mine"), KeyError, "mine"), ("x", DataError, "a dict, not str")]
+)
+def test_records_before_a_failure_are_delivered(last: Any, failure: type[Exception], reason: str) -> None:
+    """What an iterable gave before it raised, or gave what is no record, comes out first."""
+
+    def broken() -> Any:
+        yield from RECORDS
+        if isinstance(last, Exception):
+            raise last
+        yield last
+
+    batches = to_batches(broken())
+    assert next(batches).to_pylist() == RECORDS
+    with pytest.raises(failure, match=reason):
+        next(batches)
+
+
+def test_dicts_and_arrow_data_may_be_mixed() -> None:
+    """An iterable may give dicts, batches and tables in any order."""
+    batch = TABLE.to_batches()[0]
+    for mixed in ([batch, *RECORDS], [*RECORDS, TABLE], [*RECORDS[:1], TABLE.slice(1, 1), *RECORDS[2:]] * 2):
+        assert records(to_batches(mixed)) == RECORDS * 2
+
+
+def test_dicts_too_deep_are_refused() -> None:
+    """A dict of very many levels, or inside of itself, is one clear error."""
+    cyclic: dict[str, Any] = {"a": 1}
+    cyclic["b"] = cyclic["c"] = cyclic
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    for record in (cyclic, deep):
+        batches = to_batches([{"a": 1}, record])
+        assert next(batches).to_pylist() == [{"a": 1}]
+        with pytest.raises(DataError, match="data: a record has more than 500 levels of dicts, or is inside"):
+            next(batches)
+
+
 def test_flat_arrow_data_is_not_copied() -> None:
     """Batches that are flat already pass through as they are."""
     batch = TABLE.to_batches()[0]

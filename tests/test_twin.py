@@ -117,7 +117,11 @@ def same_cells(ours: Seen, twins: Seen) -> None:
         found, expected = sorted(cells, key=lambda c: c[:3]), sorted(twins[key], key=lambda c: c[:3])
         assert [c[:3] + c[4:] for c in found] == [c[:3] + c[4:] for c in expected], key
         for cell, twin in zip(found, expected, strict=True):
-            assert same_value(cell.value, twin.value, exact=key[1] not in ("mean", "sum", "varp")), (key, cell, twin)
+            assert same_value(cell.value, twin.value, exact=key[1] not in ("mean", "sum", "varp")), (
+                key,
+                cell,
+                twin,
+            )
 
 
 def same_value(ours: float | None, twins: float | None, *, exact: bool) -> bool:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .cells import F64
+from .valuetext import as_text, is_text
 
 
 def to_float(column: pa.Array) -> tuple[F64, int]:
@@ -28,8 +29,8 @@ def to_float(column: pa.Array) -> tuple[F64, int]:
         values = np.append(distinct, np.nan)[indices.to_numpy(zero_copy_only=False)]
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        values = _parsed(column)
+    elif is_text(kind):
+        values = _parsed(as_text(column))
     else:
         values = np.full(len(column), np.nan)
     # A finite sum is proof that every value is finite, and the fastest one.

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from .errors import DataError
 from .ndjson import MALFORMED
+from .valuetext import as_text
 
 _INDEX = re.compile(r"__index_level_\d+__")
 
@@ -61,20 +62,46 @@ def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) ->
         raise DataError(f"two columns are named {twice!r}; names must differ")
     if not names:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * batch.num_rows, pa.struct([])))
-    if names == batch.schema.names and not any(map(_is_folded, batch.schema.types)):
+    if names == batch.schema.names and not any(map(_is_folded, batch.columns)):
         return batch
     return pa.RecordBatch.from_arrays([column for _, column in flat], names)
 
 
-def _is_folded(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.BaseExtensionType) or bool(pa.types.is_nested(kind))
+def _is_folded(column: pa.Array) -> bool:
+    """Whether a column is nested, or in a form that is not read as it is."""
+    types, kind = pa.types, column.type
+    if types.is_dictionary(kind):
+        return bool(column.dictionary.null_count) or _is_folded(column.dictionary)
+    return (
+        isinstance(kind, pa.BaseExtensionType)
+        or types.is_nested(kind)
+        or types.is_string_view(kind)
+        or types.is_binary_view(kind)
+    )
+
+
+def _unfolded(column: Any) -> pa.Array:
+    """The column without runs, views (pyarrow up to 26.0 cannot filter them) and null in a dictionary."""
+    types, kind = pa.types, column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _unfolded(column.storage)
+    if types.is_run_end_encoded(kind):  # pc.run_end_decode knows neither dictionaries nor views
+        rows = np.arange(column.offset, column.offset + len(column))
+        runs = np.searchsorted(column.run_ends.to_numpy(), rows, side="right")
+        return _unfolded(_unfolded(column.values).take(pa.array(runs)))
+    if types.is_dictionary(kind) and _is_folded(column):
+        return _unfolded(column.dictionary).take(column.indices)
+    if types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if types.is_binary_view(kind):
+        return column.cast(pa.large_binary())
+    return column
 
 
 def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
     """The flat columns of one column: itself, the fields of a struct, a joined list, or none."""
+    column = _unfolded(column)
     types, kind = pa.types, column.type
-    if isinstance(kind, pa.BaseExtensionType):
-        return _flat_column(name, column.storage)
     if types.is_struct(kind):
         parts = zip(kind, column.flatten(), strict=True)
         return [pair for field, part in parts for pair in _flat_column(f"{name}.{field.name}", part)]
@@ -93,10 +120,11 @@ def _joined(lists: Any) -> pa.Array:
     """The elements of each list as one text with commas; null for none, nulls inside left out."""
     offsets = lists.offsets.to_numpy().astype(np.int64)
     elements = lists.values.slice(offsets[0], offsets[-1] - offsets[0])
+    elements = _unfolded(elements)
     if pa.types.is_dictionary(elements.type):
-        elements = elements.cast(elements.type.value_type)
+        elements = elements.dictionary_decode()
     kept = elements.is_valid().to_numpy(zero_copy_only=False)
-    texts = elements.filter(pa.array(kept)).cast(pa.large_string())
+    texts = as_text(elements.filter(pa.array(kept)))
     offsets = np.concatenate([[0], np.cumsum(kept)])[offsets - offsets[0]].astype(np.int64)
     joined = pc.binary_join(
         pa.LargeListArray.from_arrays(pa.array(offsets), texts), pa.scalar(",", pa.large_string())

@@ -134,14 +134,16 @@ class Job:
                     self._engine.drain(guard.is_interrupted)
                     self._engine.reset(start, end)
             before = self._intake.snapshot()
-            upload = DataCounts(job_id=self.job_id)
+            taken: list[DataCounts] = []
             try:
                 for batch in batches:
-                    upload = upload.plus(self._take(batch))
+                    self._take(batch, taken)
             finally:
                 with self._guard():
                     self._engine.own_buffer()
-                    upload = upload.plus(self._intake.finish(before))
+                    upload = self._intake.finish(before)
+                    for counts in taken:
+                        upload = upload.plus(counts)
                     upload = replace(
                         upload,
                         input_bytes=batches.input_bytes,
@@ -151,16 +153,17 @@ class Job:
                     self._counts = self._counts.plus(upload)
             return upload
 
-    def _take(self, batch: pa.RecordBatch) -> DataCounts:
+    def _take(self, batch: pa.RecordBatch, taken: list[DataCounts]) -> None:
+        """Puts one batch into the buffer, and gathers it when it is full; adds to what was taken."""
         with self._guard() as guard:
             rows, counts, restarted = self._intake.take(batch)
+            taken.append(counts)
             if restarted:
                 self._engine.rest()
                 self._engine = self._new_engine()
             self._engine.add(rows)
             if self._engine.buffered_rows >= _BUFFER_ROWS:
                 self._engine.drain(guard.is_interrupted)
-        return counts
 
     def flush(
         self,

@@ -1,9 +1,11 @@
 """JSON records to Arrow batches: objects back to back, one a line, or in one array.
 
 Blocks of the text go through pyarrow's parser. A block that it refuses (a record is
-malformed, a column has values of two types, a key is a number ...) is read again object by
-object with the standard library, which gives the same columns, keeps the text of
-numbers where text is wanted, and skips what is malformed.
+malformed, a column has values of two types, a key has a fraction ...) is read again in
+pieces, and the small pieces that it refuses too object by object with the standard library,
+which gives the same columns, keeps the text of numbers where text is wanted, and skips what
+is malformed. One odd value in 400,000 records so doubles the time at most (8 times without the
+pieces).
 
 Nested objects become dotted names, arrays of scalars one text joined with commas; arrays
 of anything else are dropped. ``null`` and an empty array are missing.
@@ -11,10 +13,10 @@ of anything else are dropped. ``null`` and an empty array are missing.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,18 +25,21 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from .errors import DataError
+from .flatrecord import DEEPEST, NumberText, flat_record, rows_to_batch
 
 BLOCK_BYTES = 8 << 20
+PIECE_BYTES = (1 << 20, 1 << 16)
+HEAD_BYTES = 1 << 16
 LONGEST_RECORD = 64 << 20
 MOST_MALFORMED = 100
 MALFORMED = "The input JSON data is malformed."
-DEEPEST = 500
 
 _BETWEEN = re.compile(r"[\s,\[\]]*")
 _GARBAGE = re.compile(r"[^{\n]*")
 _STRUCTURE = re.compile(r'["{}\[\]]|\n(?=\s*\{)')
 _STRING_REST = re.compile(r'[^"\\\n]*(?:\\.[^"\\\n]*)*"?')
 _SPREAD = re.compile(rb"\s*(?:\[|\{\s*\n)")
+_MINUS_ZERO = re.compile(rb":\s*-0\s*[,}]")
 _NULL_RECORD = re.compile(rb"(?:\A|\})\s*null")
 
 
@@ -51,13 +56,20 @@ class Tally:
         return f"Tally(input_bytes={self.input_bytes}, malformed={self.malformed})"
 
 
-class NumberText(str):
-    """A number of a JSON text, as it was written."""
-
-    __slots__ = ()
-
-
 _DECODER = json.JSONDecoder(parse_float=NumberText, parse_int=NumberText, parse_constant=NumberText)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Text:
+    """What is known of a text all the while it is read."""
+
+    keys: Collection[str]
+    columns: Collection[str] | None
+    tally: Tally
+    spread: bool
+    """Whether records may end elsewhere than at the end of a line."""
+    integers: set[str] = dataclasses.field(default_factory=set)
+    """The keys that were integers or booleans of late."""
 
 
 def read_json(
@@ -69,28 +81,20 @@ def read_json(
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the records of a JSON text that ``source(size)`` gives piece by piece.
 
-    The columns ``keys`` are text as it was written. Raises DataError at the hundredth
-    malformed record; what came before has been yielded.
+    The columns ``keys`` are text as it was written, or integers or booleans whose text is that.
+    Raises DataError at the hundredth malformed record; what came before has been yielded.
     """
-    rest, spread = b"", None
+    rest, text = b"", None
     while True:
         piece = source(block_bytes)
         data = rest + piece if rest else piece
-        if spread is None:
+        if text is None:
             data = data.removeprefix(b"\xef\xbb\xbf")
-            spread = _SPREAD.match(data) is not None
-        cut = len(data) if spread or not piece else data.rfind(b"\n") + 1
+            text = _Text(keys, columns, tally, _SPREAD.match(data) is not None)
+        cut = len(data) if text.spread or not piece else data.rfind(b"\n") + 1
         block, rest = data[:cut], data[cut:]
         if block and not block.isspace():
-            table, consumed = read_fast(block, not piece, spread, keys, columns)
-            if table is not None:
-                yield from table.to_batches()
-            else:
-                rows, consumed = read_exactly(block, not piece, tally)
-                if rows:
-                    yield rows_to_batch(rows, keys)
-                if tally.malformed >= MOST_MALFORMED:
-                    raise DataError(MALFORMED)
+            consumed = yield from _read_block(block, not piece, text, PIECE_BYTES)
             rest = block[consumed:] + rest
         if not piece:
             return
@@ -98,32 +102,122 @@ def read_json(
             raise DataError(f"a JSON record is longer than {LONGEST_RECORD >> 20} MiB")
 
 
+def _read_block(
+    block: bytes, final: bool, text: _Text, piece_bytes: tuple[int, ...]
+) -> Generator[pa.RecordBatch, None, int]:
+    """Yields the records of a block, in ever smaller pieces until all is read; the bytes consumed."""
+    table, consumed = read_fast(block, final, text.spread, text.keys, text.columns, text.integers)
+    if table is not None:
+        yield from table.to_batches()
+        return consumed
+    if piece_bytes and consumed:  # there is a record to its end
+        size = piece_bytes[0] if len(block) > 2 * piece_bytes[0] else len(block)
+        return (yield from _read_pieces(block, final, text, size, piece_bytes[1:]))
+    rows, consumed = read_exactly(block, final, text.tally)
+    if rows:
+        yield rows_to_batch(rows, text.keys)
+    if text.tally.malformed >= MOST_MALFORMED:
+        raise DataError(MALFORMED)
+    return consumed
+
+
+def _read_pieces(
+    block: bytes, final: bool, text: _Text, size: int, smaller: tuple[int, ...]
+) -> Generator[pa.RecordBatch, None, int]:
+    """Yields the records of pieces of a block of about ``size`` bytes; the bytes consumed."""
+    at = end = 0
+    step = size
+    while end < len(block):
+        before, end = end, min(end + step, len(block))
+        if not text.spread:
+            end = block.rfind(b"\n", before, end) + 1 or block.find(b"\n", end) + 1 or len(block)
+        consumed = yield from _read_block(block[at:end], final and end == len(block), text, smaller)
+        at += consumed
+        step = size if consumed else 2 * step  # a record longer than that
+    return at
+
+
 def read_fast(
-    block: bytes, final: bool, spread: bool, keys: Collection[str], columns: Collection[str] | None
+    block: bytes,
+    final: bool,
+    spread: bool,
+    keys: Collection[str],
+    columns: Collection[str] | None,
+    integers: set[str] | None = None,
 ) -> tuple[pa.Table | None, int]:
-    """The records of a block by pyarrow and the bytes consumed; no table if that cannot be exact."""
+    """The records of a block by pyarrow, and their bytes; no table if that cannot be exact.
+
+    ``integers`` are the keys expected to be integers or booleans; what they are is put there.
+    """
     lines, consumed = one_a_line(block) if spread else (block, len(block))
     if final and consumed < len(block):
         if block[consumed:].strip(b" \t\r\n,]"):
-            return None, 0
+            return None, consumed
         consumed = len(block)
     if not lines or lines.isspace() or crashes_arrow(lines):
-        return None, 0
-    try:
-        if not lines.isascii():
-            lines.decode()
-        table = pj.read_json(
-            pa.BufferReader(lines),
-            pj.ReadOptions(block_size=max(1 << 20, len(lines) // 4)),
-            pj.ParseOptions(explicit_schema=_key_schema(keys, lines)),
-        )
-        table.validate()  # lists that start with null come out too short (pyarrow up to 26.0)
-    except (pa.ArrowException, UnicodeDecodeError):
-        return None, 0
+        return None, consumed
+    table = _parsed(lines, keys, set() if integers is None else integers)
+    if table is None:
+        return None, consumed
     leaves = list(_leaves(table.schema))
     names = {name for name, _ in leaves}
     inexact = any(_joins_inexactly(kind) for name, kind in leaves if columns is None or name in columns)
-    return (None, 0) if inexact or len(names) < len(leaves) else (table, consumed)
+    return None if inexact or len(names) < len(leaves) else table, consumed
+
+
+def _parsed(lines: bytes, keys: Collection[str], integers: set[str]) -> pa.Table | None:
+    """The records of lines with keys as text, or as what has no other text: integers and booleans."""
+    try:
+        if not lines.isascii():
+            lines.decode()
+    except UnicodeDecodeError:
+        return None
+    for _ in range(2):
+        try:
+            table = _by_arrow(lines, _key_schema(set(keys) - integers, lines))
+            table.validate()  # lists that start with null come out too short (pyarrow up to 26.0)
+            if not integers or _as_written(table, integers, lines):
+                return table
+        except pa.ArrowException:
+            pass
+        found = _integer_keys(lines, keys)
+        if found == integers:
+            break
+        integers.clear()
+        integers.update(found)
+    return None
+
+
+def _by_arrow(lines: bytes, schema: pa.Schema) -> pa.Table:
+    return pj.read_json(
+        pa.BufferReader(lines),
+        pj.ReadOptions(block_size=max(1 << 20, len(lines) // 4)),
+        pj.ParseOptions(explicit_schema=schema),
+    )
+
+
+def _integer_keys(lines: bytes, keys: Collection[str]) -> set[str]:
+    """The keys that are integers or booleans at the beginning of a text."""
+    if not keys:
+        return set()
+    cut = lines.rfind(b"\n", 0, HEAD_BYTES) + 1 or lines.find(b"\n") + 1 or len(lines)
+    try:
+        head = _by_arrow(lines[:cut], pa.schema([]))
+    except pa.ArrowException:
+        return set()
+    return {name for name, kind in _leaves(head.schema) if name in keys and _has_one_text(kind)}
+
+
+def _as_written(table: pa.Table, integers: set[str], lines: bytes) -> bool:
+    """Whether the text of what was read of some keys is what was written: 1.0 and -0 are no 1 and 0."""
+    if b"-0" in lines and _MINUS_ZERO.search(lines):
+        return False
+    kinds = [kind for name, kind in _leaves(table.schema) if name in integers]
+    return all(_has_one_text(kind) or pa.types.is_null(kind) for kind in kinds)
+
+
+def _has_one_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
 def crashes_arrow(lines: bytes) -> bool:
@@ -279,82 +373,3 @@ def _malformed_end(text: str, start: int) -> int:
             if before not in (",", "[", ":") or (square <= 0 and before != ":"):
                 return at
     return -1
-
-
-def flat_record(record: Mapping[Any, Any]) -> dict[str, Any]:
-    """A record with dotted names for nested objects and text for arrays.
-
-    >>> flat_record({"a": {"b": 1}, "tags": ["x", 2, None], "rows": [{"c": 1}]})
-    {'a.b': 1, 'tags': 'x,2'}
-    """
-    flat: dict[str, Any] = {}
-    _flatten_into(flat, record, "")
-    return flat
-
-
-def _flatten_into(flat: dict[str, Any], record: Mapping[Any, Any], prefix: str) -> None:
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            _flatten_into(flat, value, f"{prefix}{name}.")
-        elif isinstance(value, (list, tuple)):
-            if not any(isinstance(element, (Mapping, list, tuple)) for element in value):
-                texts = [text_of(element) for element in value if element is not None]
-                flat[f"{prefix}{name}"] = ",".join(map(str, texts)) if texts else None
-        else:
-            flat[f"{prefix}{name}"] = value
-
-
-def text_of(value: Any) -> str | None:
-    """The text of a scalar: ``true`` and ``false`` as in JSON, None stays None."""
-    if value is None or type(value) is str:
-        return value
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return str(value)
-
-
-def rows_to_batch(rows: Sequence[Mapping[str, Any]], keys: Collection[str] = ()) -> pa.RecordBatch:
-    """Flat records as one batch; a field that a record does not have is null."""
-    names = list(dict.fromkeys(chain.from_iterable(rows)))
-    if not names:
-        return pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
-    arrays = [column_of([row.get(name) for row in rows], name in keys) for name in names]
-    return pa.RecordBatch.from_arrays(arrays, [_encodable(name) for name in names])
-
-
-def column_of(values: Sequence[Any], as_text: bool = False) -> pa.Array:
-    """Scalars as an array of the type that holds them all; values of many types become text.
-
-    >>> column_of([1, None, 2.5]).to_pylist(), column_of([1, "x", True]).to_pylist()
-    ([1.0, None, 2.5], ['1', 'x', 'true'])
-    """
-    if not as_text:
-        kinds = {type(value) for value in values} - {type(None)}
-        if kinds == {NumberText}:
-            return _numbers(values)
-        if NumberText not in kinds and not (bool in kinds and len(kinds) > 1):  # true is not 1
-            try:
-                return pa.array(values)
-            except (pa.ArrowException, OverflowError, TypeError, ValueError):
-                if kinds <= {int, float}:
-                    return _numbers([None if value is None else NumberText(value) for value in values])
-    texts = [text_of(value) for value in values]
-    try:
-        return pa.array(texts, pa.string())
-    except UnicodeEncodeError:
-        return pa.array([None if text is None else _encodable(text) for text in texts], pa.string())
-
-
-def _encodable(text: str) -> str:
-    """The text with a question mark for what is no Unicode character (half a surrogate pair)."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _numbers(values: Sequence[str | None]) -> pa.Array:
-    """Number texts as int64 if all of them fit, else as float64."""
-    try:
-        return pa.array([None if value is None else int(value) for value in values], pa.int64())
-    except (ValueError, OverflowError):
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ import pyarrow as pa
 from .csvtext import read_csv
 from .errors import DataError
 from .flatbatch import clear_errors, flat_batches
-from .ndjson import Tally, column_of, flat_record, read_json, rows_to_batch
+from .flatrecord import column_of, flat_record, rows_to_batch
+from .ndjson import Tally, read_json
 
 BATCH_ROWS = 1 << 17
 ACCEPTED = (
@@ -97,11 +98,11 @@ def _memory_batches(data: Any, keys: Collection[str], tally: Tally) -> Iterator[
         except pa.ArrowException:
             if not hasattr(data, "items"):
                 raise
-            return iter([_from_columns(dict(data.items()))])  # pandas, with a column of many types
+            return iter([_from_columns(dict(data.items()), keys)])  # pandas, with a column of many types
     if hasattr(data, "__arrow_c_array__"):
         return iter([pa.record_batch(data)])
     if isinstance(data, Mapping):
-        return iter([_from_columns(data)])
+        return iter([_from_columns(data, keys)])
     if isinstance(data, Iterable):
         return _from_records(iter(data), keys)
     raise DataError(f"data: cannot read records from {_named(data)}; accepted are {ACCEPTED}")
@@ -112,9 +113,9 @@ def _named(data: Any) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _from_columns(columns: Mapping[Any, Any]) -> pa.RecordBatch:
+def _from_columns(columns: Mapping[Any, Any], keys: Collection[str]) -> pa.RecordBatch:
     """One batch of a dict of columns of the same length."""
-    arrays = {str(name): _column(str(name), values) for name, values in columns.items()}
+    arrays = {str(name): _column(str(name), values, str(name) in keys) for name, values in columns.items()}
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
@@ -122,13 +123,13 @@ def _from_columns(columns: Mapping[Any, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
 
 
-def _column(name: str, values: Any) -> pa.Array:
+def _column(name: str, values: Any, is_key: bool) -> pa.Array:
     """One column of a dict: an Arrow array, a NumPy array, a Series or a list."""
     if isinstance(values, pa.ChunkedArray) or hasattr(values, "__arrow_c_stream__"):
         try:
             combined = pa.chunked_array(values).combine_chunks()
         except pa.ArrowException:
-            return column_of([None if value != value else value for value in values])
+            return column_of([None if value != value else value for value in values], is_key)
         return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
     if hasattr(values, "__arrow_c_array__"):
         return pa.array(values)
@@ -141,23 +142,40 @@ def _column(name: str, values: Any) -> pa.Array:
         if values.ndim != 1:
             raise DataError(f"data[{name!r}]: a column has one dimension, not {values.ndim}")
         return pa.array(values)
-    return column_of(list(values))
+    return column_of(list(values), is_key)
 
 
 def _from_records(records: Iterator[Any], keys: Collection[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of dicts; an item that is Arrow data by itself is a part of the stream."""
-    for first in records:
-        if not isinstance(first, Mapping):
-            if hasattr(first, "__arrow_c_array__") or hasattr(first, "__arrow_c_stream__"):
-                yield from _memory_batches(first, keys, Tally())
-                continue
-            raise DataError(f"data: a record is a dict, not {_named(first)}")
-        rows = []
-        for record in chain([first], islice(records, BATCH_ROWS - 1)):
-            if not isinstance(record, Mapping):
+    """Batches of dicts; an item that is Arrow data by itself is a part of the stream.
+
+    What came before a failure is yielded before it is raised.
+    """
+    while True:
+        rows: list[dict[str, Any]] = []
+        part, failure = _collect(records, rows)
+        if rows:
+            yield rows_to_batch(rows, keys)
+        if failure is not None:
+            raise failure
+        if part is not None:
+            yield from _memory_batches(part, keys, Tally())
+        elif len(rows) < BATCH_ROWS:
+            return
+
+
+def _collect(records: Iterator[Any], rows: list[dict[str, Any]]) -> tuple[Any, Exception | None]:
+    """Adds the next dicts to ``rows``; the item of Arrow data or the failure that ended them, if any."""
+    try:
+        for record in islice(records, BATCH_ROWS):
+            if isinstance(record, Mapping):
+                rows.append(flat_record(record))
+            elif hasattr(record, "__arrow_c_array__") or hasattr(record, "__arrow_c_stream__"):
+                return record, None
+            else:
                 raise DataError(f"data: a record is a dict, not {_named(record)}")
-            rows.append(flat_record(record))
-        yield rows_to_batch(rows, keys)
+    except Exception as failure:
+        return None, failure
+    return None, None
 
 
 def _json_bytes(data: bytes, keys: Collection[str], tally: Tally) -> Iterator[pa.RecordBatch]:

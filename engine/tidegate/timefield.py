@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from tidegate_kernels.timetext import INVALID, parse_times
 
 from .timepattern import BUILT_IN, program_for
+from .valuetext import is_bytes, is_text
 
 Times = npt.NDArray[np.int64]
 
@@ -59,20 +60,9 @@ def _from_array(column: Any, time_format: str) -> Times:
         return _from_numbers(column, time_format)
     if pa.types.is_decimal(kind):
         return _from_text(column.cast(pa.string()), time_format)
-    if _is_text(kind):
+    if is_text(kind):
         return _from_text(column, time_format)
     return np.full(len(column), INVALID, np.int64)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or types.is_string_view(kind)
-        or types.is_binary(kind)
-        or types.is_large_binary(kind)
-    )
 
 
 def _from_dictionary(column: pa.DictionaryArray, time_format: str) -> Times:
@@ -115,8 +105,7 @@ def _floor(values: npt.NDArray[np.float64]) -> Times:
 
 
 def _from_text(column: pa.Array, time_format: str) -> Times:
-    binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
-    column = column.cast(pa.large_binary() if binary else pa.large_string())
+    column = column.cast(pa.large_binary() if is_bytes(column.type) else pa.large_string())
     _, offsets, data = column.buffers()
     size = len(column)
     program = np.array(program_for(time_format), np.int64)
