@@ -18,22 +18,20 @@ BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 def gather_table(rows: int, repeats: int) -> list[str]:
     """Gather beside its peers."""
+    peers = " | ".join(gather.PEERS)
     lines = [
-        f"Gather, {rows / 1e6:g} M rows over a week in 5-minute buckets: count, sum, sum of squares, min and "
-        "max of every (series, bucket). Ours on one thread, the others on all of theirs; M rows/s.",
+        f"Gather, {rows / 1e6:g} M rows over a week in 5-minute buckets: count, sum, sum of squares, min "
+        "and max of every (series, bucket), of integer times in order, integer series and float64 values. "
+        "Ours on one thread, the others' GROUP BY on all of theirs; M rows/s.",
         "",
-        "| series | tidegate | "
-        + " | ".join(gather.PEERS)
-        + " | tidegate / best peer | memory read / tidegate |",
-        "| ---: | ---: | " + " | ".join("---:" for _ in gather.PEERS) + " | ---: | ---: |",
+        f"| series | tidegate | {peers} | tidegate / best peer | memory read / tidegate |",
+        f"| ---: | ---: |{' ---: |' * len(gather.PEERS)} ---: | ---: |",
     ]
     for n_series in (1, 1_000, 100_000):
         data = events(rows, n_series)
-        runs = {"ours": gather.tidegate(data), "read": gather.read_memory(data)}
-        runs |= {name: make(data) for name, make in gather.PEERS.items()}
-        cells = {name: run() for name, run in runs.items() if name != "read"}
-        if len(set(cells.values())) != 1:
-            raise SystemExit(f"the peers disagree on the number of cells: {cells}")
+        cases = {"ours": gather.tidegate(data)} | {name: make(data) for name, make in gather.PEERS.items()}
+        gather.check(cases)
+        runs = {name: case.run for name, case in cases.items()} | {"read": gather.read_memory(data)}
         rate = {name: rows / seconds / 1e6 for name, seconds in medians(runs, repeats).items()}
         best = max(rate[name] for name in gather.PEERS)
         peers = " | ".join(f"{rate[name]:.0f}" for name in gather.PEERS)
@@ -49,9 +47,13 @@ def model_table(rows: int, repeats: int) -> list[str]:
     data = events(rows, 1_000)
     cores = len(os.sched_getaffinity(0))
     runs = {
-        f"{function}, {threads} thread{'s' if threads > 1 else ''}": whole.job(data, function, threads)
-        for function in ("mean", "count")
-        for threads in sorted({1, cores})
+        "mean, one thread": whole.job(data, "mean", 1),
+        f"mean, {cores} threads": whole.job(data, "mean", cores),
+        "count, one thread": whole.job(data, "count", 1),
+        "mean, one thread, keys as plain strings": whole.job(data, "mean", 1, plain=True),
+        "mean, one thread, disordered by up to 5 minutes, latency 10 minutes": whole.job(
+            data, "mean", 1, disorder_ms=300_000
+        ),
     }
     lines = [
         "| case | rate |",
@@ -60,7 +62,7 @@ def model_table(rows: int, repeats: int) -> list[str]:
         f"{series * buckets / seconds / 1e6:.1f} M series-buckets/s |",
     ]
     for name, taken in medians(runs, repeats).items():
-        case = f"whole job from Arrow, {rows / 1e6:g} M rows, 1,000 series, {name}"
+        case = f"Arrow table to results, {rows / 1e6:g} M rows, 1,000 series: {name}"
         lines.append(f"| {case} | {rows / taken / 1e6:.0f} M rows/s |")
     return lines
 

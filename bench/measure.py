@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 
 def medians(runs: Mapping[str, Callable[[], int]], repeats: int) -> dict[str, float]:
-    """Median seconds of each run, after one that warms it up; raises where counts differ.
+    """Median seconds of each run, after one that warms it up.
 
     A run with an attribute ``ready`` has it called before each turn, outside the time taken.
     """

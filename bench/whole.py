@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 
 import tidegate
 from tidegate.cells import Cells, ClosedCells
@@ -58,14 +59,29 @@ def model(n_series: int, n_buckets: int) -> Callable[[], int]:
     return run
 
 
-def job(events: Events, function: str, threads: int) -> Callable[[], int]:
-    """A whole job: post one Arrow table, flush, and read how many buckets there are."""
+def job(
+    events: Events, function: str, threads: int, *, plain: bool = False, disorder_ms: int = 0
+) -> Callable[[], int]:
+    """A whole job: post one Arrow table, flush, and read how many buckets there are.
+
+    `plain` gives keys as strings instead of a dictionary; `disorder_ms` delays each record by
+    up to so much, with a latency of twice that.
+    """
     table = events.table()
+    if plain:
+        table = table.set_column(1, "host", table["host"].cast(pa.string()))
+    settings = config(function)
+    if disorder_ms:
+        delay = np.random.default_rng(3).integers(0, disorder_ms, len(events.time))
+        table = table.take(pa.array(np.argsort(events.time + delay, kind="stable")))
+        settings["analysis_config"]["latency"] = f"{2 * disorder_ms // 1000}s"
 
     def run() -> int:
-        with tidegate.Job(config(function), threads=threads) as whole:
-            whole.post(table)
+        with tidegate.Job(settings, threads=threads) as whole:
+            counts = whole.post(table)
             whole.flush()
+            if counts.processed_record_count != len(events.time):
+                raise AssertionError(f"not all records were used: {counts}")
             return int(whole.buckets().num_rows)
 
     return run
