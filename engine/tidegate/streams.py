@@ -71,7 +71,7 @@ class RingStream:
         self._capacity = 0
         self._ring: F64 = np.empty(0, np.float64)
         self._touched: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._state: I64 = np.zeros(3, np.int64)
+        self._state: I64 = np.zeros(2, np.int64)
         self._bucket: I64 = np.empty(0, np.int64)
         self._series: I32 = NO_SERIES
         self._record: F64 = NO_VALUES
@@ -107,12 +107,12 @@ class RingStream:
 
     def gather(self, time: I64, series: I32, value: F64, start: int, stop: int, first_whole: int) -> None:
         """Adds rows [start, stop) to the open buckets, closing buckets as time goes on."""
-        if self._width == 1:
-            value = NO_VALUES
+        geometry = self._geometry(first_whole)
         while start < stop:
-            start = kernels.gather(
-                time, series, value, start, stop, *self._geometry(first_whole), *self._arrays()
-            )
+            if self._width > 1 or len(series):
+                start = kernels.gather(time, series, value, start, stop, *geometry, *self._arrays())
+            else:
+                start = kernels.gather_counts(time, start, stop, *geometry[:-1], *self._arrays())
             if start < stop:
                 self._make_room(2 * len(self._bucket) + self._capacity * self._span.rows)
 
