@@ -9,7 +9,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.naive import NaiveJob, SeriesKey, span_ms
+from tests.naive import NaiveJob, SeriesKey
+from tests.naive_cells import span_ms
 from tests.naive_laws import DAY_MS, Settings, absolute_score, clip
 from tests.naive_model import NaiveFeature, Result
 

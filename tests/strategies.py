@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.naive import AGREE, span_ms
+from tests.naive import AGREE
+from tests.naive_cells import span_ms
 
 from tidegate.timeline import jump_limit_ms
 

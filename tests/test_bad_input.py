@@ -255,6 +255,16 @@ def test_sparse_records_are_never_lost():
     assert (counts.processed_record_count, counts.ignored_record_count) == (41, 0)
 
 
+def test_a_latency_beyond_the_memory_limit():
+    """A latency whose open buckets cannot be held is refused before anything is allocated."""
+    config = {
+        "analysis_config": {"bucket_span": "1s", "latency": "3650d", "detectors": [{"function": "count"}]},
+        "data_description": {},
+    }
+    with pytest.raises(tidegate.ConfigError, match=r"latency keeps \d+ buckets open, .* allows 1024 MiB"):
+        tidegate.Job(config)
+
+
 def test_an_advance_into_the_far_future():
     """An advance over more buckets than anybody means is refused, and the job is as it was."""
     target = job(span="1s")

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tests.naive import AGREE, Cell, NaiveJob
+from tests.naive import AGREE, NaiveJob
+from tests.naive_cells import Cell
 from tests.strategies import Scenario, scenarios
 
 from tidegate import Job

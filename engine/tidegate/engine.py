@@ -103,6 +103,21 @@ class _Threads:
             self._executor = None
 
 
+def require_room(config: JobConfig) -> None:
+    """Raises ConfigError for a latency whose open buckets alone exceed the memory limit."""
+    analysis = config.analysis_config
+    rows = analysis.latency_buckets + 1
+    keys = {(d.by_field_name, d.partition_field_name) for d in analysis.detectors}
+    needed = 8 * kernels.RECORD_SIZE * kernels.PAGE * rows * len(keys)
+    limit = config.analysis_limits.model_memory_limit_bytes
+    if needed > limit:
+        message = (
+            f"latency keeps {rows} buckets open, which takes at least {needed >> 20} MiB; "
+            f"model_memory_limit allows {limit >> 20} MiB"
+        )
+        raise ConfigError([("analysis_config.latency", message)])
+
+
 class Engine:
     """One job's buffer, open buckets, models, history and results."""
 
@@ -119,7 +134,6 @@ class Engine:
         self._pool = _Threads(threads)
         self._span = Span(span_ms, self.timeline.latency_ms)
         self._history = History(span_ms)
-        self._require_room(config)
         self._events = RingStream(self._span, valued=False)
         self._lanes: dict[tuple[str | None, str | None, bool], _Lane] = {}
         prune = max(analysis.model_prune_window_ms // span_ms, 1)
@@ -130,18 +144,6 @@ class Engine:
             self._lanes[key].add(detector, prune)
         share = config.analysis_limits.model_memory_limit_bytes // len(self._lanes)
         self._series_limit = {key: max(share // lane.series_bytes, 1) for key, lane in self._lanes.items()}
-
-    def _require_room(self, config: JobConfig) -> None:
-        """Refuses a latency whose open buckets alone exceed the memory limit."""
-        keys = {(d.by_field_name, d.partition_field_name) for d in config.analysis_config.detectors}
-        needed = 8 * kernels.RECORD_SIZE * kernels.PAGE * self._span.rows * len(keys)
-        limit = config.analysis_limits.model_memory_limit_bytes
-        if needed > limit:
-            message = (
-                f"latency keeps {self._span.rows} buckets open, which takes at least {needed >> 20} MiB; "
-                f"model_memory_limit allows {limit >> 20} MiB"
-            )
-            raise ConfigError([("analysis_config.latency", message)])
 
     @property
     def buffered_rows(self) -> int:

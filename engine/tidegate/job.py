@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from .config import JobConfig
 from .counts import DataCounts
-from .engine import Engine, Stop
+from .engine import Engine, Stop, require_room
 from .errors import RequestError, StateError
 from .guard import Guard
 from .intake import Intake
@@ -73,6 +73,7 @@ class Job:
     ) -> None:
         self.config = config if isinstance(config, JobConfig) else JobConfig.parse(config)
         self.config.require_supported()
+        require_room(self.config)
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise RequestError(f"threads: {threads!r} is not a number of threads; it is at least 1")
         self._intake = Intake(self.config)

@@ -88,6 +88,12 @@ def test_all_mistakes_are_told_at_once(file: Path) -> None:
     ]
 
 
+def test_a_latency_beyond_the_memory_is_told(file: Path) -> None:
+    """A latency that asks for more memory than a job may have is one clear line."""
+    (message,) = errors_of("detect", file, *MEAN[2:], "--bucket-span", "1s", "--latency", "3650d")
+    assert message.startswith("analysis_config.latency: latency keeps 315360001 buckets open")
+
+
 def test_nothing_to_detect_is_told(file: Path) -> None:
     """Without a function there is nothing to do."""
     assert errors_of("detect", file) == ["nothing to detect; give --function, --detector or --config"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 import pyarrow as pa
 
-from .. import DataCounts, DataError, Job
+from .. import ConfigError, DataCounts, DataError, Job
 from ..config import JobConfig
 from .choices import Analysis
 from .export import json_lines, write_table
@@ -59,6 +59,8 @@ def run_job(
         config = settle(analysis, source)
         job = Job(config, threads=threads)
         malformed = _post_all(job, source, run)
+    except ConfigError as error:
+        raise Problems(f"{path}: {message}" for path, message in error.problems) from None
     except DataError as error:
         raise Problems(str(error)) from None
     counts = job.data_counts
