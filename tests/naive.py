@@ -331,7 +331,17 @@ class NaiveJob:
     def _has_moved(self, time: int) -> None:
         assert self._finalized is not None
         self._moved = max(time, self._finalized, self._moved or 0)
+        moved = self._moved
         self._barrier = self._finalized if self._barrier is None else max(self._barrier, self._finalized)
+        if self._direction > 0 and all(other <= moved + self._limit for other, _ in self._waiting):
+            waited, self._waiting, self._direction = self._waiting, [], 0
+            for other, record in waited:
+                if other < self._barrier:
+                    self._counts["ignored_record_count"] += 1
+                    self._see(other)
+                else:
+                    self._use(other, record)
+            self._window.drain()
 
     def _pass_over(self, time: int) -> None:
         """A gap too wide to fill: what is open closes, the gap is passed over."""

@@ -281,6 +281,18 @@ def test_stray_first_records_are_forgotten_by_ten_that_disagree(strays: list[int
     assert sum(b["event_count"] for b in twin.buckets) + twin.open_records == len(now)
 
 
+@pytest.mark.parametrize("how", ["advance_time", "skip_time"])
+def test_time_that_is_moved_on_releases_the_waiting(how: str) -> None:
+    """Records that wait are used once an advance or a skip has come near them, if it left them open."""
+    far = _START + 2 * _LIMIT
+    acts = [("post", [{"t": _START}]), ("post", [{"t": far}, {"t": far + _HOUR}, {"t": far + 2 * _HOUR}])]
+    for moved in (_START + _HOUR, far + _HOUR):
+        acts += [("flush", {how: moved}), ("flush", {"calc_interim": True})]
+    twin = run_both(Scenario(_hourly(1), [*acts, ("post", [{"t": far + 3 * _HOUR}])]))[1]
+    assert twin.data_counts["far_future_record_count"] == 0
+    assert twin.data_counts["ignored_record_count"] == (how == "skip_time")
+
+
 def test_a_grown_job_does_not_begin_anew() -> None:
     """Old records sent to a job that has used ten are out of order, however many there are."""
     old = [_START - 2 * _LIMIT + k for k in range(3 * AGREE)]

@@ -155,11 +155,20 @@ class Intake:
         """Records held until others agree that they are not strays."""
         return abs(int(self._clock[kernels.RUN]))
 
-    def moved(self, time_ms: int, finalized_end: int | None) -> None:
-        """Takes note of an advance or a skip to a time and of the boundary it led to."""
+    def moved(self, time_ms: int, finalized_end: int | None) -> list[Rows]:
+        """Takes note of an advance or a skip to a time and of the boundary it led to.
+
+        Returns the records that waited and are no longer far ahead.
+        """
         self._clock[kernels.MOVED] = max(self._clock[kernels.MOVED], time_ms, finalized_end or time_ms)
         if finalized_end is not None:
             self._clock[kernels.BARRIER] = max(self._clock[kernels.BARRIER], finalized_end)
+        keep = np.empty(kernels.AGREE, np.uint8)
+        held = kernels.release(self._span, self._width, self._max_gap, keep, self._clock)
+        if not held:
+            return []
+        waited, self._waiting = Rows.joined(self._waiting), []
+        return [waited.where(keep[:held] == kernels.KEPT)]
 
     def take(self, batch: pa.RecordBatch) -> tuple[Rows, DataCounts, bool]:
         """The records of a batch to use, its counts, and whether all used before were strays.

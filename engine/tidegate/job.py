@@ -207,10 +207,18 @@ class Job:
             engine.timeline.check_advance(advance, skip)
         if skip is not None and not stop():
             engine.skip(skip)
-            self._intake.moved(skip, engine.timeline.finalized_end)
+            self._moved(skip, stop)
         if advance is not None and not stop():
             engine.advance(advance, stop)
-            self._intake.moved(advance, engine.timeline.finalized_end)
+            self._moved(advance, stop)
+
+    def _moved(self, time_ms: int, stop: Stop) -> None:
+        """Tells the intake where time is now, and gathers what it has held back until then."""
+        before = self._intake.snapshot()
+        for rows in self._intake.moved(time_ms, self._engine.timeline.finalized_end):
+            self._counts = self._counts.plus(self._intake.finish(before))
+            self._engine.add(rows)
+            self._engine.drain(stop)
 
     def buckets(self, *, exclude_interim: bool = False) -> pa.Table:
         """The bucket results so far, in time order, interim ones last; schema `results.BUCKETS`."""

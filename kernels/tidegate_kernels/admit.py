@@ -250,3 +250,28 @@ def drain_window(span: int, width: int, clock: Array) -> int:
     if clock[WINDOW_FIRST] != INVALID:
         slide(clock, clock[WINDOW_LAST], clock[WINDOW_LAST], span, width)
     return int(clock[BUCKETS])
+
+
+@kernel("i64(i64, i64, i64, out u8[], out i64[])")
+def release(span: int, width: int, max_gap: int, keep: Array, clock: Array) -> int:
+    """Uses the held records when an advance or a skip has come near them; how many, or 0.
+
+    ``keep[k]`` becomes KEPT, or PASSED_OVER for a record before BARRIER. As long as one of them
+    is more than `max_gap` ahead of what time was moved to, all go on waiting.
+    """
+    held = clock[RUN]
+    for k in range(max(held, 0)):
+        if clock[HELD + k] > clock[MOVED] + max_gap:
+            return 0
+    for k in range(max(held, 0)):
+        keep[k] = KEPT if clock[HELD + k] >= clock[BARRIER] else PASSED_OVER
+        if keep[k] == KEPT:
+            clock[USED] += 1
+        else:
+            clock[IGNORED] += 1
+        if clock[FIRST] == INVALID:
+            clock[FIRST] = clock[HELD]
+        settle(clock, 1, clock[HELD + k], span, width)
+    if held > 0:
+        clock[RUN] = 0
+    return int(max(held, 0))
