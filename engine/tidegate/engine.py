@@ -6,7 +6,7 @@ The engine does what it is told, in order, on one thread at a time; `Job` is its
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,7 +20,7 @@ from .errors import ConfigError
 from .history import History
 from .intake import Rows
 from .keys import Interner, KeySpace
-from .model import STATE_BYTES, Calendar, FeatureModel, Pool, Run
+from .model import STATE_BYTES, Calendar, FeatureModel, Pool, Run, T
 from .results import Results
 from .streams import NO_SERIES, NO_VALUES, RingStream, Span, Stream, ValueStream
 from .timeline import MAX_FILLED_BUCKETS, Timeline
@@ -33,6 +33,8 @@ bound memory and the time until an interrupt is heard."""
 _TABLE_BYTES = 64  # of one series in the tables of keys
 Stop = Callable[[], bool]
 _Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
+_Key = tuple[str | None, str | None, bool]  # by field, partition field, use_null
+_Cells = dict[_Key, dict[_Source, ClosedCells]]
 
 _SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct"}
 
@@ -87,7 +89,7 @@ class _Threads:
         self.size = size
         self._executor: ThreadPoolExecutor | None = None
 
-    def map(self, work, pieces):  # type: ignore[no-untyped-def]
+    def map(self, work: Callable[[int], T], pieces: Iterable[int]) -> Iterator[T]:
         """The results of `work` for every piece, in order."""
         pieces = list(pieces)
         if len(pieces) < 2:
@@ -135,7 +137,7 @@ class Engine:
         self._span = Span(span_ms, self.timeline.latency_ms)
         self._history = History(span_ms)
         self._events = RingStream(self._span, valued=False)
-        self._lanes: dict[tuple[str | None, str | None, bool], _Lane] = {}
+        self._lanes: dict[_Key, _Lane] = {}
         prune = max(analysis.model_prune_window_ms // span_ms, 1)
         for detector in analysis.detectors:
             key = (detector.by_field_name, detector.partition_field_name, detector.use_null)
@@ -159,11 +161,6 @@ class Engine:
     def series(self) -> int:
         """How many series all detectors have."""
         return sum(len(lane.space) for lane in self._lanes.values())
-
-    @property
-    def model_bytes(self) -> int:
-        """Bytes that the series take in streams, models and tables."""
-        return sum(len(lane.space) * lane.series_bytes for lane in self._lanes.values())
 
     @property
     def _pass_buckets(self) -> int:
@@ -247,7 +244,7 @@ class Engine:
         elif end > before:
             for stream in self._streams():
                 stream.close(end, end)
-            self._take_cells()
+            self._cells(_take)
 
     def reset(self, start: int, end: int | None) -> None:
         """Forgets what the open buckets from `start` to `end` hold, so that it can be sent again."""
@@ -262,11 +259,8 @@ class Engine:
         if span is None:
             return
         first, last = span[0] // self._span.span, span[1] // self._span.span
-        cells = {
-            key: {source: stream.peek(span[0]) for source, stream in lane.streams.items()}
-            for key, lane in self._lanes.items()
-        }
-        events = _per_bucket(self._events.peek(span[0]), first, last)
+        cells, open_events = self._cells(lambda stream: stream.peek(span[0]))
+        events = _per_bucket(open_events, first, last)
         run = Run(
             Calendar.of(first, last, self._span.span),
             self.timeline.skipped_buckets,
@@ -309,14 +303,13 @@ class Engine:
                 stream.grow(len(lane.space))
                 stream.gather(rows.time, series, rows.values(source), 0, len(rows), first_whole)
 
-    def _take_cells(
-        self,
-    ) -> tuple[dict[tuple[str | None, str | None, bool], dict[_Source, ClosedCells]], ClosedCells]:
+    def _cells(self, read: Callable[[Stream], ClosedCells]) -> tuple[_Cells, ClosedCells]:
+        """What every stream gives, and the stream of event counts."""
         cells = {
-            key: {source: stream.take() for source, stream in lane.streams.items()}
+            key: {source: read(stream) for source, stream in lane.streams.items()}
             for key, lane in self._lanes.items()
         }
-        return cells, self._events.take()
+        return cells, read(self._events)
 
     def _close(self, end: int) -> None:
         """Closes every bucket that ends by `end`, and makes results of them."""
@@ -327,7 +320,7 @@ class Engine:
             return
         for stream in self._streams():
             stream.close(end, line.first_whole)
-        cells, events = self._take_cells()
+        cells, events = self._cells(_take)
         first, last = max(line.finalized_end, line.first_whole) // line.span_ms, end // line.span_ms
         line.finalize(end)
         if first < last:
@@ -336,7 +329,7 @@ class Engine:
 
     def _score(
         self,
-        cells: dict[tuple[str | None, str | None, bool], dict[_Source, ClosedCells]],
+        cells: _Cells,
         events: I64,
         run: Run,
     ) -> None:
@@ -355,6 +348,10 @@ class Engine:
         elapsed = 1000.0 * (clock.perf_counter() - began)
         buckets = bucket_batch(events, log_p_b, score_b, frame, elapsed)
         self.results.add(buckets, records, interim=not run.learn)
+
+
+def _take(stream: Stream) -> ClosedCells:
+    return stream.take()
 
 
 def _per_bucket(cells: ClosedCells, first: int, last: int) -> I64:

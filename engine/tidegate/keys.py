@@ -45,11 +45,6 @@ class Interner:
     def __len__(self) -> int:
         return self._count
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the table takes."""
-        return self._slots.nbytes + self._hashes.nbytes + self._offsets.nbytes + self._arena.nbytes
-
     def codes(self, column: pa.Array) -> I32:
         """The code of every row; 0 where the value is null or empty.
 
@@ -143,12 +138,6 @@ class KeySpace:
 
     def __len__(self) -> int:
         return self._count
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the tables take."""
-        arrays = (self._series_of, self._slots, self._hashes, self._by, self._partition)
-        return sum(array.nbytes for array in arrays)
 
     def series(self, codes: Mapping[str, I32], limit: int) -> I32:
         """The series of every row, -1 for none; empty when there is but one series.

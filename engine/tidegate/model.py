@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from tidegate_kernels import model as kernels
 
 from .cells import F64, I64, Cells
 from .config import Detector
+
+T = TypeVar("T")
 
 SIGNIFICANT = 0.01
 """Only a probability below this makes a record."""
@@ -30,7 +32,7 @@ class Pool(Protocol):
 
     size: int
 
-    def map(self, work: Callable[[int], object], pieces: Iterable[int]) -> Iterator[object]:
+    def map(self, work: Callable[[int], T], pieces: Iterable[int]) -> Iterator[T]:
         """The results of `work` for every piece, in order."""
 
 
@@ -153,7 +155,7 @@ class FeatureModel:
 
         pieces = max(1, min(pool.size, len(series), load // _PIECE))
         bounds = _even_bounds(first, pieces, by_cells=not self._zero_fill)
-        return _joined([part for part in pool.map(piece, range(pieces)) if isinstance(part, Scored)])
+        return _joined(list(pool.map(piece, range(pieces))))
 
     def _run_piece(
         self, series: I64, first: I64, columns: tuple[I64, F64, F64], run: Run, completeness_b: F64

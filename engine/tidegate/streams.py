@@ -55,9 +55,6 @@ class Stream(Protocol):
     def peek(self, first_whole: int) -> ClosedCells:
         """The cells of the open buckets, which stay open."""
 
-    def clear(self) -> None:
-        """Forgets every open bucket."""
-
     def reset(self, first: int, last: int) -> None:
         """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
 
@@ -140,10 +137,6 @@ class RingStream:
         )
         return self.take()
 
-    def clear(self) -> None:
-        """Forgets every open bucket."""
-        kernels.clear_ring(self._span.rows, self._capacity, self._width, self._ring, self._touched)
-
     def reset(self, first: int, last: int) -> None:
         """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
         rows, capacity, width = self._span.rows, self._capacity, self._width
@@ -208,10 +201,6 @@ class ValueStream:
         rows = np.flatnonzero(self._log[0][: self._used] * self._span.span >= first_whole)
         bucket, series, value = self._log
         return _summarise((bucket[rows], series[rows], value[rows]), len(rows))
-
-    def clear(self) -> None:
-        """Forgets every open bucket."""
-        self._used = 0
 
     def reset(self, first: int, last: int) -> None:
         """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""

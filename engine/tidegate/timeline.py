@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from .errors import TimeError
 
 DAY_MS = 86_400_000
-LARGEST_TIME_MS = 253_402_300_799_999
-"""The end of the year 9999."""
 MAX_FILLED_BUCKETS = 100_000
 """A believed gap of more buckets is passed over as a skip does, not filled with empty ones."""
 MAX_ADVANCE_BUCKETS = 10_000_000
