@@ -62,6 +62,7 @@ class Kernel:
         from numba import njit, types
         from numba.extending import register_jitable
 
+        _lower_intrinsics()
         # Inlined whatever their size: a model update is 38% faster than when LLVM chooses.
         while _DEVICES:
             register_jitable(forceinline=True)(_DEVICES.pop())
@@ -101,6 +102,14 @@ def device(function: F) -> F:
     """Marks a helper that kernels call; it stays plain Python otherwise."""
     _DEVICES.append(function)
     return function
+
+
+@cache
+def _lower_intrinsics() -> None:
+    """Once in a process, before anything is compiled."""
+    from tidegate_kernels.intrinsics import lower
+
+    lower()
 
 
 @cache
