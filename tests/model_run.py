@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tidegate_kernels import model
+from tidegate_kernels import blocks, calendar, model
 
 SPAN_MS = 900_000
 START = 2_000_000
@@ -30,11 +30,15 @@ BUCKET, ACTUAL, TYPICAL, LOG_P, SCORE = (
 
 
 class ModelRun:
-    """Feeds cells to update_series, call by call, and keeps all results."""
+    """Feeds cells to update_blocks, call by call, and keeps all results."""
 
-    def __init__(self, n_series: int, kernel: Any = model.update_series, **settings: float) -> None:
+    def __init__(self, n_series: int, kernel: Any = model.update_blocks, **settings: float) -> None:
         self.kernel = kernel
-        self.state = np.zeros(n_series * model.STATE_SIZE)
+        self.blocks = -(-n_series // model.LANES)
+        self.state = np.zeros(self.blocks * model.BLOCK_SIZE)
+        self.page_b = np.full(self.blocks, -1)
+        self.pages = np.zeros(self.blocks * model.PAGE_SIZE)
+        self.free = np.arange(self.blocks)
         self.settings = np.zeros(model.SETTINGS_SIZE)
         self.settings[model.SPAN_MS] = SPAN_MS
         self.settings[model.THRESHOLD] = 2.0
@@ -60,25 +64,28 @@ class ModelRun:
 
         Returns a row of COLUMNS for every result.
         """
-        n_series, n = values_sb.shape
+        n = values_sb.shape[1]
         cells = ~np.isnan(values_sb) if sparse else np.ones(values_sb.shape, bool)
-        series_c, at_c = np.nonzero(cells)
-        first_s = np.searchsorted(series_c, np.arange(n_series + 1)).astype(np.int64)
-        calendar = (np.zeros(n, np.int64), np.zeros(n), np.zeros(n, np.int64), np.zeros(n))
-        model.fill_calendar(bucket_from, bucket_from + n, SPAN_MS, *calendar)
-        capacity = capacity or values_sb.size + 1
+        at_c, series_c = np.nonzero(cells.T)
+        order, first_s = np.empty(len(at_c), np.int64), np.empty(self.blocks + 1, np.int64)
+        blocks.sort_by_block(series_c.astype(np.int32), self.blocks, first_s, order)
+        phases = (np.zeros(n, np.int64), np.zeros(n), np.zeros(n, np.int64), np.zeros(n))
+        calendar.fill_calendar(bucket_from, bucket_from + n, SPAN_MS, *phases)
+        capacity = max(capacity or values_sb.size, model.LANES)
         outs = [np.zeros(capacity, np.int64) for _ in range(2)] + [np.zeros(capacity) for _ in range(8)]
         minimum, scored = np.zeros(n), np.zeros(n, np.int64)
-        work, resume = np.zeros(model.WORK_SIZE), np.zeros(4, np.int64)
+        work, resume = np.zeros(model.WORK_SIZE), np.zeros(model.RESUME_SIZE, np.int64)
         rows: list[tuple[float, ...]] = []
-        while not resume[3]:
+        while not resume[model.IS_DONE]:
             found = self.kernel(
-                np.arange(n_series), first_s, bucket_from + at_c, values_sb[cells],
-                np.full(len(at_c), records), *calendar, self.state, self.settings, work,
+                np.arange(self.blocks), first_s, bucket_from + at_c[order], series_c[order].astype(np.int32),
+                values_sb.T[cells.T][order], np.full(len(at_c), records), *phases,
+                self.state, self.page_b, self.pages, self.free, self.settings, work,
                 bucket_from, bucket_from + n, clock_offset, learn, np.full(n, completeness),
                 *outs, minimum, scored, resume,
             )  # fmt: skip
             rows += zip(*(out[:found].tolist() for out in outs), strict=True)
+        self.free = self.free[resume[model.PAGES_TAKEN] :]
         self.rows += rows
         self.minimum += minimum.tolist()
         self.scored += scored.tolist()

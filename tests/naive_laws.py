@@ -38,9 +38,7 @@ def log_student_tail(z: float, degrees: float) -> float:
     """Ln P(|T| > z) of Student's law of variance 1, by Wallace; a quadratic below 1.6."""
     if z < 1.6:
         return -0.8 * z - 0.35 * z * z
-    if z > 1e6:
-        z = 1e6 * (1.0 + math.log(z / 1e6))
-    t = z * math.sqrt(degrees / (degrees - 2.0))
+    t = min(z, 1e150) * math.sqrt(degrees / (degrees - 2.0))
     wallace = (8.0 * degrees + 1.0) / (8.0 * degrees + 3.0)
     return log_normal_tail(wallace * math.sqrt(degrees * math.log1p(t * t / degrees)))
 
@@ -80,6 +78,7 @@ class Settings(NamedTuple):
     prune: int = 0
     counts: bool = False
     by_records: bool = False
+    threshold: float = 0.01
 
     @property
     def day(self) -> float:

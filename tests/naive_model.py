@@ -92,6 +92,7 @@ class NaiveSeries:
         self.first = self.last = self.last_data = clock
         self.count = 1.0
         self.occupancy = self.occupancy_before = 1.0
+        self.is_seasonal = False
         self.records = records
         self.level = math.sqrt(min(value, HUGE)) if self.is_root else max(value, -HUGE)
         self.slope = 0.0
@@ -109,7 +110,10 @@ class NaiveSeries:
     def observe(
         self, bucket: int, clock: float, value: float, records: float, is_data: bool, completeness: float
     ) -> Result | None:
-        """Scores a value against all before it, then learns it; None while the series is too young."""
+        """Scores a value against all before it, then learns it; None while the series is too young.
+
+        An empty bucket of a sparse series is scored alone.
+        """
         if value < 0.0 and self.is_root:
             self._become_linear()
         look = self._predict(bucket, clock)
@@ -119,8 +123,27 @@ class NaiveSeries:
         result = None
         if look.age >= 12.0 and self.count >= 4.0:
             result = self._score(look, multi, value, is_data)
-        self._learn(look, multi, is_data, records)
+        if is_data or not self.is_sparse:
+            self._learn(look, multi, is_data, records)
         return result
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether a quarter of the buckets at most had data when the last cell came."""
+        return self.occupancy_before <= 0.25
+
+    def passes_over(self, clock: float) -> bool:
+        """Whether an empty bucket has nothing to say.
+
+        It does when the silence is long enough for a result, and each time it is twice as long.
+        """
+        if not self.is_sparse:
+            return False
+        silent, rate = clock - self.last_data, -math.log(1.0 - self.occupancy_before)
+        enough = math.floor(-math.log(min(self.settings.threshold, 1.0)) / rate)
+        while 0 < enough < silent:
+            enough *= 2
+        return silent < enough
 
     def _become_linear(self) -> None:
         """From square roots to values: d(x^2) = 2 x dx, with x the level or the deviation if larger."""
@@ -213,11 +236,13 @@ class NaiveSeries:
             multiple = 0.0
         s = max(-min(single, multiple) - math.log(tests), 0.0)
         s = min(self.tail.corrected(s) if s > 1.0 else s, most)
-        self.tail.learn(min(both, most))
+        learns = is_data or not self.is_sparse
+        if learns:
+            self.tail.learn(min(both, most))
         bounds = [look.typical, look.typical - 2.0 * look.sd_e, look.typical + 2.0 * look.sd_e]
         if self.is_root:
             bounds = [square_above_zero(x) for x in bounds]
-        score = self._event_score(look, look.actual - bounds[0], absolute_score(s))
+        score = self._event_score(look, look.actual - bounds[0], absolute_score(s), learns)
         return Result(value, -s, single, multiple, *bounds, score)
 
     def _inverse_degrees(self) -> float:
@@ -229,12 +254,14 @@ class NaiveSeries:
         heavy += (0.5 - heavy) * 10.0 / (n + 30.0)
         return clip(heavy, 0.02, 0.25)
 
-    def _event_score(self, look: Look, error: float, allowed: float) -> float:
+    def _event_score(self, look: Look, error: float, allowed: float, learns: bool) -> float:
         """At most what p allows, and at most what the size of the error, beside past events, allows."""
         mean = self.mean_error * (5.0 / 6.0) ** (look.gap - 1.0)
-        self.mean_error = mean + (error - mean) / 6.0
+        mean += (error - mean) / 6.0
+        if learns:
+            self.mean_error = mean
         side, sizes = self.settings.side, []
-        for events, x in ((self.single_events, error), (self.mean_events, self.mean_error)):
+        for events, x in ((self.single_events, error), (self.mean_events, mean)):
             x = max(x * side, 0.0) if side else abs(x)
             sizes.append(events.weigh(look.clock, x, 1.0 / self.settings.day) / events.mean)
         ratio = min(max(sizes[0], 0.85 * sizes[1]), 1e100)
@@ -250,7 +277,7 @@ class NaiveSeries:
         self.size_abs += gain * (size - self.size_abs)
         self.size_square += gain * (size * size - self.size_square)
         if not is_data:
-            weight *= clip(2.0 * self.occupancy, 1e-6, 1.0)
+            weight *= clip(2.0 * self.occupancy, 1e-6, 1.0) * clip(4.0 * self.occupancy_before - 1.0, 0.0, 1.0)
         before, n = self.count, self.count + weight
         self.count = min(n, 1.0 / settings.spread_rate)
         self._learn_variances(look, max(1.0 / n, settings.spread_rate) * weight)
@@ -258,7 +285,10 @@ class NaiveSeries:
         self.slope += settings.slope_rate * weight * within * (1.0 - look.young)
         self.level = look.line + max(1.0 / n, settings.level_rate) * weight * look.r
         self._learn_evidence(look, weight)
-        self._learn_profiles(look, weight)
+        if self.is_seasonal:
+            self._learn_profiles(look, weight)
+        if self.count >= 12.0 and self.error_level > 0.0:
+            self.is_seasonal = True  # from the next value on
         self.multi.learn(multi)
         self.carry = look.r * weight
         self._watch_shift(look)
@@ -267,9 +297,15 @@ class NaiveSeries:
             self.last_data = look.clock
             self.records += max(1.0 / (before + 1.0), 0.02) * (records - self.records)
         if settings.zero_fill:
-            self.occupancy += max(1.0 / (look.age + 1.0), 1.0 - 0.98**look.gap) * (is_data - self.occupancy)
+            for empty in range(1, int(look.gap)):
+                self._see_presence(look.age - look.gap + empty, 0.0)
+            self._see_presence(look.age, float(is_data))
         if is_data:
             self.occupancy_before = self.occupancy
+
+    def _see_presence(self, age: float, is_there: float) -> None:
+        """How often a bucket has data: the mean of the first fifty, then an exponential one."""
+        self.occupancy += max(1.0 / (age + 1.0), 0.02) * (is_there - self.occupancy)
 
     def _learn_variances(self, look: Look, gain: float) -> None:
         """Running means of r^2, e^2 and, of neighbours only, r r_previous."""
@@ -357,10 +393,10 @@ class NaiveFeature:
             if not math.isfinite(value):
                 if series is not None:
                     series.last_data = clock
-            elif series is not None:
+            elif series is not None and (is_data or not series.passes_over(clock)):
                 result = series.observe(bucket, clock, value, records, is_data, completeness)
                 if result is not None:
                     results[key] = result
-            elif is_data:
+            elif series is None and is_data:
                 self.series[key] = NaiveSeries(self.settings, clock, value, records)
         return results

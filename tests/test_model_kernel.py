@@ -48,14 +48,17 @@ def test_cutting_the_stream_changes_nothing(zero_fill: int) -> None:
 
 
 def test_compiled_and_plain_python_agree_to_the_bit() -> None:
-    values = seasonal(2, 250)
-    values[0, 100:120] = np.nan
-    values[1, 200] = 1e6
-    compiled, plain = ModelRun(2, zero_fill=1), ModelRun(2, model.update_series.python, zero_fill=1)
-    compiled.feed(values, START, sparse=True, capacity=600)
-    plain.feed(values, START, sparse=True, capacity=600)
+    values = seasonal(18, 60)
+    values[0, 20:30] = np.nan
+    values[1, 50] = 1e6
+    values[2, 40] = -1.0
+    values[17, ::2] = np.nan
+    compiled, plain = ModelRun(18, zero_fill=1), ModelRun(18, model.update_blocks.interpret, zero_fill=1)
+    compiled.feed(values, START, sparse=True)
+    plain.feed(values, START, sparse=True)
     assert compiled.rows == plain.rows
     assert np.array_equal(compiled.state, plain.state)
+    assert np.array_equal(compiled.pages, plain.pages)
 
 
 @pytest.mark.parametrize("zero_fill", [0, 1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from tests.model_run import ACTUAL, BUCKET, LOG_P, SCORE, START, TYPICAL, WEEK, 
 from tidegate import JobConfig
 from tidegate.config.functions import FUNCTIONS
 from tidegate.model import FeatureModel
-from tidegate_kernels import law, model
+from tidegate_kernels import model
 
 RARE, PLAIN = np.log(1e-4), np.log(0.05)
 
@@ -145,12 +144,6 @@ def test_every_function_reports_its_side(name: str, feature: str) -> None:
     low = name.startswith("low_") or feature == "min"
     high = name.startswith("high_") or feature == "max"
     assert reported == {40: not high, 160: not low}
-
-
-def test_the_normal_tail_has_no_jumps() -> None:
-    """Where one formula follows another, and everywhere else, it is that of the normal law."""
-    for w in np.arange(0.1, 37.0, 0.1):
-        assert law.log_normal_tail(w) == pytest.approx(math.log(math.erfc(w / math.sqrt(2.0))), abs=2e-10)
 
 
 def test_more_unlikely_scores_higher_and_below_100() -> None:

@@ -18,6 +18,7 @@ from tests.naive_scores import GROWING, NaiveModel, settings_of
 
 from tidegate import JobConfig
 from tidegate.model import Calendar, FeatureModel, Run
+from tidegate_kernels.state import LANES
 
 DAY_MS = 86_400_000
 FUNCTIONS = (
@@ -47,14 +48,15 @@ class Cell(NamedTuple):
 
 
 class Cells:
-    """Cells as a model takes them, sorted by series."""
+    """Cells as a model takes them, sorted by block of series."""
 
     def __init__(self, cells: Sequence[Cell], n_series: int) -> None:
-        self._cells = sorted(cells, key=lambda cell: (cell.series, cell.bucket))
+        self._cells = sorted(cells, key=lambda cell: (cell.series // LANES, cell.bucket, cell.series))
         self.bucket_c = np.array([cell.bucket for cell in self._cells], np.int64)
         self.order = np.arange(len(cells))
-        series = [cell.series for cell in self._cells]
-        self.first_s = np.searchsorted(series, np.arange(n_series + 1)).astype(np.int64)
+        self.series_c = np.array([cell.series for cell in self._cells], np.int32)
+        blocks = np.arange(-(-n_series // LANES) + 1)
+        self.first_b = np.searchsorted(self.series_c // LANES, blocks).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -85,7 +87,13 @@ class Pair:
     """The models of one feature and their twin, fed the same."""
 
     def __init__(
-        self, function: str, span_ms: int, prune: int, n_series: int = 1, rounding: float = 1e-9
+        self,
+        function: str,
+        span_ms: int,
+        prune: int,
+        n_series: int = 1,
+        rounding: float = 1e-9,
+        threshold: float = 2.0,  # every result is to be seen
     ) -> None:
         detector = {"function": function, "by_field_name": "k"}
         if "count" not in function or "distinct" in function:
@@ -93,11 +101,12 @@ class Pair:
         config = {"analysis_config": {"detectors": [detector]}, "data_description": {"time_field": "t"}}
         [parsed] = JobConfig.parse(config).analysis_config.detectors
         [feature] = parsed.spec.features
-        with mock.patch("tidegate.model.SIGNIFICANT", 2.0):  # every result is to be seen
+        with mock.patch("tidegate.model.SIGNIFICANT", threshold):
             self.model = FeatureModel(parsed, feature, span_ms, prune)
-        self.twin = NaiveFeature(settings_of(detector, feature, span_ms, prune))
+        self.twin = NaiveFeature(settings_of(detector, feature, span_ms, prune)._replace(threshold=threshold))
+        self.least = math.log(threshold)
         self.span_ms, self.n_series, self.rounding = span_ms, n_series, rounding
-        self.scored = 0
+        self.scored = self.found = 0
 
     def feed(
         self,
@@ -114,12 +123,12 @@ class Pair:
         run = Run(
             Calendar.of(first, last, self.span_ms), skipped, learn=learn, completeness_b=np.array(usual)
         )
-        self.model.grow(self.n_series)
+        self.model.grow(-(-self.n_series // LANES))
         before = self.model.state.copy()
         scored = self.model.run(Cells(cells, self.n_series), run, Alone())
         assert learn or np.array_equal(before, self.model.state)
         columns = [getattr(scored, f"{name}_r").tolist() for name in Result._fields]
-        keys = zip(scored.bucket_r.tolist(), scored.series_r.tolist(), strict=True)
+        keys = list(zip(scored.bucket_r.tolist(), scored.series_r.tolist(), strict=True))
         ours = {key: Result(*row) for key, *row in zip(keys, *columns, strict=True)}
         of_bucket: dict[int, dict[int, tuple[float, float]]] = defaultdict(dict)
         for bucket, series, value, records in cells:
@@ -137,8 +146,11 @@ class Pair:
                 least,
             )
             for series, result in results.items():
+                if result.log_p >= self.least:
+                    continue
                 same(ours.pop((bucket, series)), result, (bucket, series), self.rounding)
         assert not ours
+        self.found += len(keys)
         self.scored += int(scored.scored_b.sum())
 
 
@@ -208,6 +220,25 @@ def test_every_function_agrees_over_every_kind_of_series(function: str) -> None:
     pair = Pair(function, span, prune=30, n_series=len(SHAPES))
     pair.feed(cells_of(list(SHAPES), len(function), start, n, span), start, start + n)
     assert pair.scored > 2000
+
+
+@pytest.mark.parametrize("function", ["count", "high_sum"])
+def test_sparse_series_agree(function: str) -> None:
+    """Empty buckets that have nothing to say are passed over, in one piece or many, and all else agrees."""
+    rng, n = random.Random(6), 3000
+    cells = []
+    for series, share in enumerate((0.003, 0.01, 0.05, 0.1, 0.2, 0.24, 0.26, 0.3, 0.5, 0.9) * 2):
+        silent = range(1500, 1500 + int(12 / share))
+        there = (at for at in range(n) if rng.random() < share and at not in silent)
+        cells += [Cell(at, series, float(rng.randint(1, 5) + 40 * (rng.random() < 0.03))) for at in there]
+    whole = Pair(function, 300_000, prune=2000, n_series=20, threshold=0.01)
+    whole.feed(cells, 0, n)
+    cut = Pair(function, 300_000, prune=2000, n_series=20, threshold=0.01)
+    for first, last in ((0, 1), (1, 700), (700, 1501), (1501, 1502), (1502, n)):
+        cut.feed(within(cells, first, last), first, last)
+    assert whole.found == cut.found > 50
+    assert whole.scored < 0.7 * n * 20
+    np.testing.assert_array_equal(whole.model.state, cut.model.state)
 
 
 @pytest.mark.parametrize("minutes", [1, 15, 240, 719, 1440, 2880, 20160])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tidegate_kernels import blocks as block_kernels
 from tidegate_kernels import features as feature_kernels
-from tidegate_kernels import gather as kernels
+from tidegate_kernels.state import LANES
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
@@ -32,7 +33,7 @@ class ClosedCells:
     """Cells as a stream gives them; row r is the cell of series ``series_c[r]`` in bucket ``bucket_c[r]``.
 
     `bucket_c` has the numbers of the buckets: their start divided by the span. The statistics
-    of row r are ``record_c[r * width:(r + 1) * width]``. Rows of a series are in time order.
+    of row r are ``record_c[r * width:(r + 1) * width]``. Rows come bucket by bucket.
     """
 
     bucket_c: I64
@@ -43,23 +44,29 @@ class ClosedCells:
     def __len__(self) -> int:
         return len(self.bucket_c)
 
-    def by_series(self, n_series: int) -> Cells:
-        """The cells of every series together, for the model."""
+    def by_block(self, n_series: int) -> Cells:
+        """The cells of every block of series together, for the model."""
+        n_blocks = -(-n_series // LANES)
         order = np.empty(len(self), np.int64)
-        first_s = np.empty(n_series + 1, np.int64)
-        kernels.sort_by_series(self.bucket_c, self.series_c, n_series, first_s, order)
-        return Cells(self.bucket_c, self.record_c, self.width, order, first_s)
+        first_b = np.empty(n_blocks + 1, np.int64)
+        block_kernels.sort_by_block(self.series_c, n_blocks, first_b, order)
+        return Cells(self.bucket_c[order], self.series_c[order], self.record_c, self.width, order, first_b)
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Cells sorted by series: rows ``order[first_s[s]:first_s[s + 1]]`` are those of series s."""
+    """Cells sorted by block of series: cells ``first_b[b]:first_b[b + 1]`` are those of block b.
+
+    Within a block they come bucket by bucket. The statistics are where they were: those of
+    cell c in row ``order[c]`` of `record_c`.
+    """
 
     bucket_c: I64
+    series_c: I32
     record_c: F64
     width: int
     order: I64
-    first_s: I64
+    first_b: I64
 
     def __len__(self) -> int:
         return len(self.bucket_c)

@@ -8,22 +8,25 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from tidegate_kernels import calendar as calendar_kernels
 from tidegate_kernels import model as kernels
 
-from .cells import F64, I64, Cells
+from .cells import F64, I32, I64, Cells
 from .config import Detector
 
 T = TypeVar("T")
 
 SIGNIFICANT = 0.01
 """Only a probability below this makes a record."""
-STATE_BYTES = 8 * kernels.STATE_SIZE
+STATE_BYTES = 8 * (kernels.BLOCK_SIZE + kernels.PAGE_SIZE) // kernels.LANES
+"""Of a seasonal series; a plain one has no share of a page."""
 _SIDES = {"both": 0.0, "low": -1.0, "high": 1.0}
 _COUNTING = ("count", "distinct_count")
 _BY_RECORDS = ("mean", "median", "min", "max", "varp")
 _GROWS_WITH_BUCKET = ("count", "distinct_count", "sum")
 """Features of an open bucket that are still growing: interim results allow for what is missing."""
-_PIECE = 2048  # cells or empty buckets below which a second thread costs more than it brings
+_PIECE = 256  # buckets of blocks below which a second thread costs more than it brings
+_MOST_NEW_BLOCKS = 1 << 13
 _FIRST_RESULTS = 1024
 
 
@@ -49,7 +52,7 @@ class Calendar:
         """The calendar of the buckets numbered ``bucket_from <= b < bucket_to``."""
         n = max(bucket_to - bucket_from, 0)
         arrays = (np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64), np.empty(n))
-        kernels.fill_calendar(bucket_from, bucket_to, span_ms, *arrays)
+        calendar_kernels.fill_calendar(bucket_from, bucket_to, span_ms, *arrays)
         return cls(bucket_from, bucket_to, arrays)
 
     def __len__(self) -> int:
@@ -107,6 +110,9 @@ class FeatureModel:
         self.feature = feature
         self._index = detector.spec.features.index(feature)
         self.state: F64 = np.zeros(0)
+        self._pages: F64 = np.zeros(0)
+        self._page_b: I64 = np.zeros(0, np.int64)
+        self._free: I64 = np.zeros(0, np.int64)
         self._zero_fill = detector.spec.zero_fill
         settings = np.zeros(kernels.SETTINGS_SIZE)
         settings[kernels.SIDE] = _SIDES[detector.spec.side_of(feature)]
@@ -118,62 +124,97 @@ class FeatureModel:
         settings[kernels.THRESHOLD] = SIGNIFICANT
         self._settings = settings
 
-    def grow(self, n_series: int) -> None:
-        """Makes room for so many series."""
-        size = n_series * kernels.STATE_SIZE
-        if size > len(self.state):
-            state = np.zeros(max(size, min(2 * len(self.state), len(self.state) + (1 << 24))))
-            state[: len(self.state)] = self.state
-            self.state = state
+    @property
+    def state_bytes(self) -> int:
+        """The memory that states and profiles take."""
+        pages = int(np.count_nonzero(self._page_b >= 0))
+        return 8 * (len(self._page_b) * kernels.BLOCK_SIZE + pages * kernels.PAGE_SIZE)
+
+    def grow(self, n_blocks: int) -> None:
+        """Makes room for so many blocks of series."""
+        used = len(self._page_b)
+        if n_blocks <= used:
+            return
+        size = max(n_blocks, min(2 * used, used + _MOST_NEW_BLOCKS))
+        state, page_b = np.zeros(size * kernels.BLOCK_SIZE), np.full(size, -1)
+        state[: len(self.state)], page_b[:used] = self.state, self._page_b
+        self.state, self._page_b = state, page_b
+
+    def _make_pages(self, blocks: I64) -> None:
+        """Makes sure that there is a page for every block that has none."""
+        wanted = int(np.count_nonzero(self._page_b[blocks] < 0))
+        if wanted <= len(self._free):
+            return
+        used = len(self._pages) // kernels.PAGE_SIZE
+        new = max(wanted - len(self._free), min(used, _MOST_NEW_BLOCKS))
+        # Not touched until they are taken: pages nobody needs take addresses, no memory.
+        pages = np.empty((used + new) * kernels.PAGE_SIZE)
+        pages[: len(self._pages)] = self._pages
+        self._pages, self._free = pages, np.append(self._free, np.arange(used, used + new))
 
     def run(self, cells: Cells, run: Run, pool: Pool) -> Scored:
         """Scores, and with ``run.learn`` then trains, every series with its cells in time order."""
-        n_series = len(cells.first_s) - 1
-        self.grow(n_series)
+        n_blocks = len(cells.first_b) - 1
+        self.grow(n_blocks)
         value_c, count_c = cells.feature(self.feature)
-        bucket_c = cells.bucket_c[cells.order]
         if self._zero_fill and run.learn:
-            series = np.arange(n_series)
-            load = n_series * len(run.calendar)
+            blocks = np.arange(n_blocks)
+            load = n_blocks * len(run.calendar)
         else:
-            series = np.flatnonzero(np.diff(cells.first_s))
-            load = len(cells)
-        first = np.append(cells.first_s[series], len(cells))
+            blocks = np.flatnonzero(np.diff(cells.first_b))
+            load = len(cells) // kernels.LANES
+        first = np.append(cells.first_b[blocks], len(cells))
         completeness_b = run.completeness_b if self.feature in _GROWS_WITH_BUCKET else None
         if completeness_b is None:
             completeness_b = np.ones(len(run.calendar))
+        if run.learn:
+            self._make_pages(blocks)
 
         def piece(k: int) -> Scored:
             part = slice(bounds[k], bounds[k + 1])
             return self._run_piece(
-                series[part],
+                blocks[part],
                 first[bounds[k] : bounds[k + 1] + 1],
-                (bucket_c, value_c, count_c),
+                (cells.bucket_c, cells.series_c, value_c, count_c),
+                self._free[pages[k] : pages[k + 1]],
                 run,
                 completeness_b,
             )
 
-        pieces = max(1, min(pool.size, len(series), load // _PIECE))
+        pieces = max(1, min(pool.size, len(blocks), load // _PIECE))
         bounds = _even_bounds(first, pieces, by_cells=not self._zero_fill)
-        return _joined(list(pool.map(piece, range(pieces))))
+        pages = np.append(0, np.cumsum(self._page_b[blocks] < 0))[bounds] if run.learn else bounds
+        parts = list(pool.map(piece, range(pieces)))
+        if run.learn:
+            self._free = np.setdiff1d(self._free, self._page_b[blocks], assume_unique=True)
+        return _joined(parts)
 
     def _run_piece(
-        self, series: I64, first: I64, columns: tuple[I64, F64, F64], run: Run, completeness_b: F64
+        self,
+        blocks: I64,
+        first: I64,
+        columns: tuple[I64, I32, F64, F64],
+        free: I64,
+        run: Run,
+        completeness_b: F64,
     ) -> Scored:
-        """Runs the kernel over some of the series, however many results it has."""
+        """Runs the kernel over some of the blocks, however many results it has."""
         calendar = run.calendar
-        work, resume = np.zeros(kernels.WORK_SIZE), np.zeros(4, np.int64)
+        work, resume = np.zeros(kernels.WORK_SIZE), np.zeros(kernels.RESUME_SIZE, np.int64)
         min_log_p, scored = np.zeros(len(calendar)), np.zeros(len(calendar), np.int64)
         size, parts = _FIRST_RESULTS, []
-        while not resume[3]:
+        while not resume[kernels.IS_DONE]:
             whole = [np.empty(size, np.int64) for _ in range(2)]
             real = [np.empty(size) for _ in range(8)]
-            made = kernels.update_series(
-                series,
+            made = kernels.update_blocks(
+                blocks,
                 first,
                 *columns,
                 *calendar.arrays,
                 self.state,
+                self._page_b,
+                self._pages,
+                free,
                 self._settings,
                 work,
                 calendar.bucket_from,
@@ -198,7 +239,7 @@ class FeatureModel:
 
 
 def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
-    """Positions that cut the series into pieces of about equal work."""
+    """Positions that cut the blocks into pieces of about equal work."""
     n = len(first) - 1
     if not by_cells:
         return [n * k // pieces for k in range(pieces + 1)]
@@ -207,7 +248,7 @@ def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
 
 
 def _joined(parts: list[Scored]) -> Scored:
-    """Pieces of one run as one: results in the order of series, the smallest of the smallest."""
+    """Pieces of one run as one: results in the order of blocks, the smallest of the smallest."""
     if len(parts) == 1:
         return parts[0]
     return Scored(

@@ -9,12 +9,13 @@ unit. With x the magnitude in means of the history::
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import numpy as np
+
+from tidegate_kernels.elementary import exp
 from tidegate_kernels.registry import device
 from tidegate_kernels.state import (
-    DAYS,
     EVENT_MAX,
     EVENT_MEAN,
     EVENT_SINGLE,
@@ -22,36 +23,40 @@ from tidegate_kernels.state import (
     EVENT_SLOTS,
     EVENT_START,
     EVENT_SUM,
+    KEPT_MEAN,
+    LANES,
     LOG_P,
     MEAN_ERROR,
+    MEAN_EVENT,
+    MEAN_KEEP,
     SCORE,
+    SINGLE_EVENT,
     TINY,
-    Moment,
-    decay_power,
+    Rates,
+    decay,
+    put,
 )
 
 Array = Any
 
 EVENT_WINDOW = 6.0  # of the moving mean that events are measured by
-EVENT_KEEPS_MEAN = 1.0 - 1.0 / EVENT_WINDOW
 EVENT_OPENS = 0.7  # a magnitude above this share of the reference opens an event
 EVENT_REPEAT = 1.2  # within an event only 20% more than its maximum scores in full,
 EVENT_ECHO = 0.3  # all else at this share
 EVENT_MEAN_SHARE = 0.85  # the moving mean counts for less than a single bucket
 EVENT_HALF = 3.0  # squared magnitude, in references, that may score 50
 REFRACTORY = 60.0  # buckets an event lasts at most
-EVENT_KEEP = 0.995  # slots keep this per day: half in 140 days
+LOG_KEEP = -0.005012541823544286  # ln of what slots keep per day, 0.995: half in 140 days
 EVENT_FADES = 7.0  # days without an event after which the slots are decayed all the same
 
 
 @device
 def absolute_score(s: float) -> float:
     """The most a p = exp(-s) can score: 0.01 30, 0.001 63, 1e-4 90, then slowly towards 100."""
-    if s <= 2.995732273553991:
-        return 5.0 * s / 2.995732273553991
-    if s <= 9.210340371976182:
-        return 5.0 + 85.0 * (s - 2.995732273553991) / 6.214608098422191
-    return 100.0 - 92.10340371976182 / s
+    low = s * (5.0 / 2.995732273553991)
+    middle = 5.0 + (s - 2.995732273553991) * (85.0 / 6.214608098422191)
+    high = 100.0 - 92.10340371976182 / s
+    return low if s <= 2.995732273553991 else (middle if s <= 9.210340371976182 else high)
 
 
 @device
@@ -63,80 +68,99 @@ def relative_score(ratio: float) -> float:
 
 
 @device
-def weigh_event(state: Array, history: int, work: Array, clock: float, x: float) -> float:
-    """The share of x that counts for the score; then x enters the history.
+def measure_event(w: Array, lane: int, rates: Rates, is_on: bool, gap: float, error: float) -> None:
+    """The magnitudes of this bucket: of its error, and of the moving mean of errors.
+
+    Both |error| and |mean|, or the part on the side asked for::
+
+        mean <- MEAN_KEEP^gap mean + error / EVENT_WINDOW
+    """
+    mean = decay(w[KEPT_MEAN + lane], MEAN_KEEP, gap) * w[MEAN_ERROR + lane] + error * (1.0 / EVENT_WINDOW)
+    put(w, MEAN_ERROR + lane, is_on, mean)
+    w[SINGLE_EVENT + lane] = abs(error) if rates.side == 0.0 else max(rates.side * error, 0.0)
+    w[MEAN_EVENT + lane] = abs(mean) if rates.side == 0.0 else max(rates.side * mean, 0.0)
+
+
+@device
+def weigh_usual(
+    w: Array, lane: int, history: int, size: int, rates: Rates, is_on: bool, clock: float
+) -> bool:
+    """What `weigh_event` does where no event opens or ends and nothing fades; True where one does."""
+    x, largest = w[size + lane], w[history + EVENT_MAX + lane]
+    since = clock - w[history + EVENT_START + lane]
+    is_open = largest > 0.0
+    opens = x * EVENT_SLOTS > EVENT_OPENS * w[history + EVENT_SUM + lane]
+    is_rare = since > REFRACTORY if is_open else opens or since * rates.days >= EVENT_FADES
+    counts = x * (EVENT_ECHO if is_open and x < EVENT_REPEAT * largest else 1.0)
+    put(w, history + EVENT_MAX + lane, is_on and is_open and not is_rare and x > largest, x)
+    put(w, size + lane, is_on and not is_rare, counts)
+    return is_on and is_rare
+
+
+@device
+def weigh_event(w: Array, lane: int, history: int, size: int, rates: Rates, clock: float) -> None:
+    """The share of the magnitude that counts for the score; then the magnitude enters the history.
 
     An event opens when x passes EVENT_OPENS of the mean of the past events and lasts REFRACTORY
     buckets; only its maximum is remembered, in the smallest slot if larger, at the first x after
     that. Within it all that does not exceed the maximum before it by 20% is an echo and counts for
-    EVENT_ECHO. The slots fade, by EVENT_KEEP per day since EVENT_START, when an event opens, and by
+    EVENT_ECHO. The slots fade, by 0.5% per day since EVENT_START, when an event opens, and by
     themselves at the first x that is EVENT_FADES days after it; EVENT_START is moved on both times.
     """
-    largest = state[history + EVENT_MAX]
-    if largest > 0.0 and clock - state[history + EVENT_START] > REFRACTORY:
-        close_event(state, history, largest)
+    x, largest = w[size + lane], w[history + EVENT_MAX + lane]
+    if largest > 0.0 and clock - w[history + EVENT_START + lane] > REFRACTORY:
+        close_event(w, lane, history, largest)
         largest = 0.0
     if largest > 0.0:
         if x > largest:
-            state[history + EVENT_MAX] = x
-        return x if x >= EVENT_REPEAT * largest else x * EVENT_ECHO
-    days = (clock - state[history + EVENT_START]) * work[DAYS]
+            w[history + EVENT_MAX + lane] = x
+        if x < EVENT_REPEAT * largest:
+            w[size + lane] = x * EVENT_ECHO
+        return
+    days = (clock - w[history + EVENT_START + lane]) * rates.days
     if days >= EVENT_FADES:
-        fade_events(state, history, days)
-        state[history + EVENT_START] = clock
-    if x * EVENT_SLOTS > EVENT_OPENS * state[history + EVENT_SUM]:
-        fade_events(state, history, (clock - state[history + EVENT_START]) * work[DAYS])
-        state[history + EVENT_START] = clock
-        state[history + EVENT_MAX] = x
-    return x
+        fade_events(w, lane, history, days)
+        w[history + EVENT_START + lane] = clock
+    if x * EVENT_SLOTS > EVENT_OPENS * w[history + EVENT_SUM + lane]:
+        fade_events(w, lane, history, (clock - w[history + EVENT_START + lane]) * rates.days)
+        w[history + EVENT_START + lane] = clock
+        w[history + EVENT_MAX + lane] = x
 
 
 @device
-def fade_events(state: Array, history: int, days: float) -> None:
+def fade_events(w: Array, lane: int, history: int, days: float) -> None:
     """Decays all slots by the days since EVENT_START, which the caller then moves on."""
-    keep = math.exp(min(days, 3650.0) * math.log(EVENT_KEEP))
-    for k in range(history + EVENT_SLOT, history + EVENT_SLOT + EVENT_SLOTS):
-        state[k] *= keep
-    state[history + EVENT_SUM] *= keep
+    keep = exp(min(days, 3650.0) * LOG_KEEP)
+    for k in range(EVENT_SLOTS):
+        w[history + EVENT_SLOT + np.uint64(k * LANES) + lane] *= keep
+    w[history + EVENT_SUM + lane] *= keep
 
 
 @device
-def close_event(state: Array, history: int, largest: float) -> None:
+def close_event(w: Array, lane: int, history: int, largest: float) -> None:
     """Puts a finished event into the smallest slot if it is larger."""
-    least = history + EVENT_SLOT
-    for k in range(history + EVENT_SLOT, history + EVENT_SLOT + EVENT_SLOTS):
-        if state[k] < state[least]:
-            least = k
-    if largest > state[least]:
-        state[least] = largest
+    first = history + EVENT_SLOT + lane
+    least = first
+    for k in range(EVENT_SLOTS):
+        if w[first + np.uint64(k * LANES)] < w[least]:
+            least = first + np.uint64(k * LANES)
+    if largest > w[least]:
+        w[least] = largest
     total = 0.0
-    for k in range(history + EVENT_SLOT, history + EVENT_SLOT + EVENT_SLOTS):
-        total += state[k]
-    state[history + EVENT_SUM] = total
-    state[history + EVENT_MAX] = 0.0
+    for k in range(EVENT_SLOTS):
+        total += w[first + np.uint64(k * LANES)]
+    w[history + EVENT_SUM + lane] = total
+    w[history + EVENT_MAX + lane] = 0.0
 
 
 @device
-def score_events(state: Array, base: int, work: Array, now: Moment, error: float, side: float) -> None:
+def set_score(w: Array, lane: int) -> None:
     """The score: the smaller of what p allows and what the past events of the series allow.
 
-    ``error`` is the value less the typical one, in the unit of the values. Both sizes, |error| and
-    |mean| or the part on the side asked for, are weighed (`weigh_event`), then divided by the mean
-    of the slots of their history as it is then (at least TINY / EVENT_SLOTS)::
-
-        mean <- EVENT_KEEPS_MEAN^gap mean + error / EVENT_WINDOW
-        x     = max(single, EVENT_MEAN_SHARE mean)
+    The magnitudes, as far as they count, are divided by the mean of the slots of their history (at
+    least TINY / EVENT_SLOTS); x = max(single, EVENT_MEAN_SHARE mean).
     """
-    mean = decay_power(EVENT_KEEPS_MEAN, now.gap) * state[base + MEAN_ERROR] + error / EVENT_WINDOW
-    state[base + MEAN_ERROR] = mean
-    single = abs(error) if side == 0.0 else max(side * error, 0.0)
-    mean = abs(mean) if side == 0.0 else max(side * mean, 0.0)
-    single = weigh_event(state, base + EVENT_SINGLE, work, now.clock, single)
-    mean = weigh_event(state, base + EVENT_MEAN, work, now.clock, mean)
-    # For every bucket: to leave out the unremarkable ones gained less than 2% (2026-11-23).
-    score = absolute_score(-work[LOG_P])
-    single *= EVENT_SLOTS / max(state[base + EVENT_SINGLE + EVENT_SUM], TINY)
-    mean *= EVENT_SLOTS / max(state[base + EVENT_MEAN + EVENT_SUM], TINY)
-    relative = max(single, EVENT_MEAN_SHARE * mean)
-    score = min(score, relative_score(relative))
-    work[SCORE] = score
+    single = w[SINGLE_EVENT + lane] * EVENT_SLOTS / max(w[EVENT_SINGLE + EVENT_SUM + lane], TINY)
+    mean = w[MEAN_EVENT + lane] * EVENT_SLOTS / max(w[EVENT_MEAN + EVENT_SUM + lane], TINY)
+    relative = relative_score(max(single, EVENT_MEAN_SHARE * mean))
+    w[SCORE + lane] = min(absolute_score(-w[LOG_P + lane]), relative)

@@ -10,25 +10,30 @@ beyond TAIL_START by the rate and the mean excess of its own past::
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from tidegate_kernels.elementary import exp, log, log_normal_tail
+from tidegate_kernels.intrinsics import root
 from tidegate_kernels.registry import device
 from tidegate_kernels.state import (
-    RATE_SPREAD,
+    COUNT,
+    SIZE,
     SIZE_ABS,
     SIZE_SQUARE,
     TAIL_COUNT,
     TAIL_EXCESS,
     TAIL_EXCESSES,
     TAIL_RATE,
+    Rates,
+    put,
 )
 
 Array = Any
 
 BODY = 1.6  # below, p > 0.1 and a quadratic replaces the tail
 DEGREES = 8.0  # of the Student-t law of a mature series
-HEAVIEST = 0.25  # at least 4 degrees: the recalibration does the rest
+LEAST_DEGREES, MOST_DEGREES = 4.0, 50.0  # the recalibration does the rest
+LARGEST = 1e150  # size, so that its square stays finite
 SIZE_CLIP = 6.0
 SIZE_PRIOR = 60.0
 TAIL_START = 3.0  # -ln p above which the tail is recalibrated
@@ -41,86 +46,78 @@ RATE_LEAST, RATE_MOST = 0.01, 0.15
 EXCESS_LEAST, EXCESS_MOST = 0.4, 2.5
 EXCESS_MEMORY = 300.0
 EXCESS_PRIOR = 20.0
+WEIGHT_BODY = 3.29  # |z| up to which a value trains in full
 
 
 @device
 def log_tail(z: float, degrees: float) -> float:
     """Tail ln P(|T| > z) of Student's t scaled to unit variance, by Wallace's transform to a normal.
 
-    ``degrees`` d > 2. Below BODY a quadratic of the normal tail. Past z = 1e6 it grows as ln z::
+    ``degrees`` d > 2. Below BODY a quadratic of the normal tail::
 
         z < BODY   -(0.8 z + 0.35 z^2)
-        z > 1e6    z <- 1e6 (1 + ln(z / 1e6))
         else       ln P(|Z| > w),  w = (8 d + 1) / (8 d + 3) sqrt(d ln(1 + z^2 / (d - 2)))
     """
-    if z < BODY:
-        return -(0.8 * z + 0.35 * z * z)
-    if z > 1e6:
-        z = 1e6 * (1.0 + math.log(z * 1e-6))
-    t2 = z * z / (degrees - 2.0)
-    w2 = degrees * math.log(1.0 + t2)
-    w2 *= (8.0 * degrees + 1.0) / (8.0 * degrees + 3.0) * ((8.0 * degrees + 1.0) / (8.0 * degrees + 3.0))
-    return log_normal_tail(math.sqrt(w2))
-
-
-@device
-def log_normal_tail(w: float) -> float:
-    """Tail ln P(|Z| > w) for w > 0 of the normal law: erfc, from w = 20 its series, exact to 1e-10.
-
-    P ~ exp(-w^2 / 2) / (w sqrt(pi / 2)) (1 - 1 / w^2 + 3 / w^4 - 15 / w^6 + 105 / w^8)
-    """
-    if w < 20.0:
-        return math.log(math.erfc(w * 0.7071067811865476))
-    i = 1.0 / (w * w)
-    series = 1.0 - i * (1.0 - 3.0 * i * (1.0 - 5.0 * i * (1.0 - 7.0 * i)))
-    return -0.5 * w * w - math.log(w * 1.2533141373155003) + math.log(series)
+    body = -(0.8 * z + 0.35 * z * z)
+    far = min(z, LARGEST)
+    # One division for two: they are what this costs.
+    both = 1.0 / ((degrees - 2.0) * (8.0 * degrees + 3.0))
+    stretch = (8.0 * degrees + 1.0) * (degrees - 2.0) * both
+    w = stretch * root(degrees * log(1.0 + far * far * ((8.0 * degrees + 3.0) * both)))
+    tail = log_normal_tail(w)
+    return body if z < BODY else tail
 
 
 @device
 def training_weight(z: float, young: float) -> float:
     """sqrt(p / 1e-3) of the normal tail of |z|, at most 1, at least 0.01 + 0.49 young.
 
-    Without a tail to compute 1 up to |z| = 3.29 and the least from 5.33 on.
+    Without a tail to compute 1 up to |z| = WEIGHT_BODY and the least from 5.33 on.
     """
-    if z <= 3.29:
+    if z <= WEIGHT_BODY:
         return 1.0
     least = 0.01 + 0.49 * young
     if z >= 5.33:
         return least
-    return max(math.exp(0.5 * (log_normal_tail(z) + 6.907755278982137)), least)
+    return max(exp(0.5 * (log_normal_tail(z) + 6.907755278982137)), least)
 
 
 @device
-def inverse_degrees(mean_abs: float, mean_square: float, n: float) -> float:
-    """1 / degrees of the Student law with this E|t| / sqrt(E[t^2]) (Geary's ratio; 0.798: normal).
+def degrees_of(w: Array, lane: int) -> float:
+    """Degrees of the Student law with this E|t| / sqrt(E[t^2]) (Geary's ratio; 0.798: normal).
 
-    A rational fit within 10% for 3 to 30 degrees, shrunk towards 1 / DEGREES, and towards 1/2 for
-    the young; within [0.02, HEAVIEST]. With d = max(0.7979 - E|t| / sqrt(E[t^2]), 0)::
+    A rational fit within 10% for 3 to 30 degrees, shrunk towards DEGREES, and towards 2 for the
+    young; 1 / h within [LEAST_DEGREES, MOST_DEGREES]. With d = max(0.7979 - E|t| / sqrt(E[t^2]), 0)::
 
         h = (n 4.4 d / (1 + 7 d) + SIZE_PRIOR / DEGREES) / (n + SIZE_PRIOR)    1 / DEGREES if E[t^2] is 0
         h <- h + (1/2 - h) 10 / (n + 30)
     """
-    heavy = 1.0 / DEGREES
-    if mean_square > 0.0:
-        d = max(0.7979 - mean_abs / math.sqrt(mean_square), 0.0)
-        heavy = (n * 4.4 * d / (1.0 + 7.0 * d) + SIZE_PRIOR * heavy) / (n + SIZE_PRIOR)
-    heavy += (0.5 - heavy) * 10.0 / (n + 30.0)
-    return min(max(heavy, 0.02), HEAVIEST)
+    n, mean_abs, mean_square = w[COUNT + lane], w[SIZE_ABS + lane], w[SIZE_SQUARE + lane]
+    d = max(0.7979 - mean_abs / root(mean_square), 0.0)
+    # h = a / b, then h <- (h (n + 20) + 5) / (n + 30), as one division.
+    a = n * 4.4 * d + SIZE_PRIOR / DEGREES * (1.0 + 7.0 * d)
+    b = (1.0 + 7.0 * d) * (n + SIZE_PRIOR)
+    a = a if mean_square > 0.0 else 1.0
+    b = b if mean_square > 0.0 else DEGREES
+    degrees = b * (n + 30.0) / (a * (n + 20.0) + 5.0 * b)
+    return min(max(degrees, LEAST_DEGREES), MOST_DEGREES)
 
 
 @device
-def train_size(state: Array, base: int, work: Array, n: float, size: float) -> None:
-    """E|t| and E[t^2] with the gain max(1 / n, RATE_SPREAD), ``n`` the count before this value.
+def train_size(w: Array, lane: int, rates: Rates, is_on: bool) -> None:
+    """E|t| and E[t^2] with the gain max(1 / n, RATE_SPREAD), n the count before this value.
 
     Unweighted: the size is clipped at SIZE_CLIP instead, so that real tails are seen.
     """
-    gain = max(1.0 / n, work[RATE_SPREAD])
-    state[base + SIZE_ABS] += gain * (size - state[base + SIZE_ABS])
-    state[base + SIZE_SQUARE] += gain * (size * size - state[base + SIZE_SQUARE])
+    size = min(w[SIZE + lane], SIZE_CLIP)
+    gain = max(1.0 / w[COUNT + lane], rates.spread)
+    put(w, SIZE_ABS + lane, is_on, w[SIZE_ABS + lane] + gain * (size - w[SIZE_ABS + lane]))
+    square = w[SIZE_SQUARE + lane]
+    put(w, SIZE_SQUARE + lane, is_on, square + gain * (size * size - square))
 
 
 @device
-def recalibrated(state: Array, base: int, s: float) -> float:
+def recalibrated(w: Array, lane: int, s: float) -> float:
     """-ln p after the tail learned by this series: rate and mean excess beyond TAIL_START.
 
     ::
@@ -130,31 +127,28 @@ def recalibrated(state: Array, base: int, s: float) -> float:
 
     n = TAIL_COUNT counts all s, m = TAIL_EXCESSES those beyond TAIL_START.
     """
-    n = state[base + TAIL_COUNT]
-    rate = (TAIL_PRIOR * RATE_EXACT + n * state[base + TAIL_RATE]) / (TAIL_PRIOR + n)
-    rate = min(max(rate, RATE_LEAST), RATE_MOST)
-    start = -math.log(rate)
-    if s <= TAIL_START:
-        return s * start / TAIL_START
-    m = state[base + TAIL_EXCESSES]
-    excess = (EXCESS_PRIOR + m * state[base + TAIL_EXCESS]) / (EXCESS_PRIOR + m)
-    excess = min(max(excess, EXCESS_LEAST), EXCESS_MOST)
-    beyond: float = start + (s - TAIL_START) / excess
-    return beyond
+    n, m = w[TAIL_COUNT + lane], w[TAIL_EXCESSES + lane]
+    rate = (TAIL_PRIOR * RATE_EXACT + n * w[TAIL_RATE + lane]) / (TAIL_PRIOR + n)
+    start = -log(min(max(rate, RATE_LEAST), RATE_MOST))
+    per_excess = (EXCESS_PRIOR + m) / (EXCESS_PRIOR + m * w[TAIL_EXCESS + lane])
+    per_excess = min(max(per_excess, 1.0 / EXCESS_MOST), 1.0 / EXCESS_LEAST)
+    beyond = start + (s - TAIL_START) * per_excess
+    return s * start * (1.0 / TAIL_START) if s <= TAIL_START else beyond
 
 
 @device
-def learn_tail(state: Array, base: int, s: float) -> None:
+def learn_tail(w: Array, lane: int, is_on: bool, s: float) -> None:
     """Exceedance rate and clipped mean excess of s over TAIL_START, running means.
 
     Of the last TAIL_MEMORY s and EXCESS_MEMORY excesses, min(s - TAIL_START, TAIL_CLIP) / CLIPPED_MEAN.
     """
-    n = min(state[base + TAIL_COUNT] + 1.0, TAIL_MEMORY)
-    state[base + TAIL_COUNT] = n
-    beyond = 1.0 if s > TAIL_START else 0.0
-    state[base + TAIL_RATE] += (beyond - state[base + TAIL_RATE]) / n
-    if s > TAIL_START:
-        m = min(state[base + TAIL_EXCESSES] + 1.0, EXCESS_MEMORY)
-        state[base + TAIL_EXCESSES] = m
-        excess = min(s - TAIL_START, TAIL_CLIP) / CLIPPED_MEAN
-        state[base + TAIL_EXCESS] += (excess - state[base + TAIL_EXCESS]) / m
+    n = min(w[TAIL_COUNT + lane] + 1.0, TAIL_MEMORY)
+    is_beyond = s > TAIL_START
+    rate = w[TAIL_RATE + lane]
+    put(w, TAIL_COUNT + lane, is_on, n)
+    put(w, TAIL_RATE + lane, is_on, rate + ((1.0 if is_beyond else 0.0) - rate) / n)
+    m = min(w[TAIL_EXCESSES + lane] + 1.0, EXCESS_MEMORY)
+    excess = min(s - TAIL_START, TAIL_CLIP) * (1.0 / CLIPPED_MEAN)
+    mean = w[TAIL_EXCESS + lane]
+    put(w, TAIL_EXCESSES + lane, is_on and is_beyond, m)
+    put(w, TAIL_EXCESS + lane, is_on and is_beyond, mean + (excess - mean) / m)

@@ -1,4 +1,4 @@
-"""The streaming model of one series: predict, score, then train, bucket by bucket.
+"""The streaming model: predict, score, then train, bucket by bucket, sixteen series at a time.
 
 With L the level, B its slope, D and W the profiles of the day and the week::
 
@@ -17,108 +17,223 @@ The score is the smaller of what p allows and of what the size of the error allo
 in the values' own unit against the largest past events of the series.
 Time enters only as the model clock (ages, decays) and as the calendar phase.
 
-    state      the fields of a series, the settings and the work space
-    observe    one value: predict, scale, score, train
+    state      blocks of series, the settings and the work space
+    observe    one bucket, the bodies of the loops: predict, scale, judge, compare, train
+    lanes      what branches, lane by lane, before and between the loops
     profile    the season          residual   variances, moving mean, level shift
     law        tails of errors     event      past events, the score
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from tidegate_kernels.observe import observe
-from tidegate_kernels.profile import Phase
-from tidegate_kernels.registry import kernel
+import numpy as np
+
+from tidegate_kernels.event import set_score
+from tidegate_kernels.lanes import begin_value, begin_zero, find_powers, next_empty, prune, weigh_rare
+from tidegate_kernels.observe import compare, judge, predict, scale, train, train_presence, train_records
+from tidegate_kernels.profile import bring_knots, keep_knots, wants_profiles
+from tidegate_kernels.registry import device, kernel
 from tidegate_kernels.state import (
     ALIVE,
+    ALL_LANES,
+    BLOCK_SIZE,
     COUNTS,
-    DAY_KNOTS,
-    LAST_DATA,
+    DAY_MEAN_0,
+    IS_DATA,
+    IS_LEARNED,
+    IS_ON,
+    IS_RARE,
+    IS_SCORED,
+    KNOT_ROWS,
+    LANES,
     LOG_P,
     LOG_P_MULTI,
     LOG_P_SINGLE,
     LOWER,
+    PAGE_SIZE,
     PRUNE_BUCKETS,
     SCALE_BY_RECORDS,
     SCORE,
+    SCRATCH_PAGE,
+    SEASONAL,
     SETTINGS_SIZE,
     SIDE,
     SPAN_MS,
-    STATE_SIZE,
     THRESHOLD,
     TYPICAL,
     UPPER,
-    WEEK_KNOTS,
+    VALUE,
     WORK_SIZE,
     ZERO_FILL,
-    clear_state,
-    copy_state,
-    set_rates,
+    Now,
+    Rates,
+    gap_of,
+    put,
+    rates_of,
 )
 
 __all__ = [
+    "BLOCK_SIZE",
     "COUNTS",
+    "IS_DONE",
+    "LANES",
+    "PAGES_TAKEN",
+    "PAGE_SIZE",
     "PRUNE_BUCKETS",
+    "RESUME_SIZE",
     "SCALE_BY_RECORDS",
     "SETTINGS_SIZE",
     "SIDE",
     "SPAN_MS",
-    "STATE_SIZE",
     "THRESHOLD",
     "WORK_SIZE",
     "ZERO_FILL",
-    "fill_calendar",
-    "update_series",
+    "update_blocks",
 ]
 
 Array = Any
 
+FEW = 3  # lanes with a value up to which they are worked on one by one
 
-@kernel("i64(i64, i64, i64, out i64[], out f64[], out i64[], out f64[])")
-def fill_calendar(
-    bucket_from: int,
-    bucket_to: int,
-    span_ms: int,
-    day_knot_b: Array,
-    day_weight_b: Array,
-    week_knot_b: Array,
-    week_weight_b: Array,
-) -> int:
-    """Knot and interpolation weight of every bucket's middle, in the profiles of day and week.
+# Where a call goes on that ran out of room, and how many pages it took.
+AT_BLOCK, AT_CELL, AT_BUCKET, IS_DONE, PAGES_TAKEN = range(5)
+RESUME_SIZE = 5
 
-    The value at a bucket is (1 - weight) * knot[k] + weight * knot[(k + 1) % knots].
-    """
-    day_ms = 86_400_000
-    week_ms = 7 * day_ms
-    for bucket in range(bucket_from, bucket_to):
-        i = bucket - bucket_from
-        middle = bucket * span_ms + span_ms // 2
-        phase = (middle % day_ms) * DAY_KNOTS / day_ms
-        knot = int(phase)
-        day_knot_b[i] = knot
-        day_weight_b[i] = phase - knot
-        phase = (middle % week_ms) * WEEK_KNOTS / week_ms
-        knot = int(phase)
-        week_knot_b[i] = knot
-        week_weight_b[i] = phase - knot
-    return bucket_to - bucket_from
+
+@device
+def begin_bucket(w: Array) -> None:
+    """No lane has anything yet."""
+    for lane in range(ALL_LANES):
+        w[IS_ON + lane] = 0.0
+        w[IS_DATA + lane] = 0.0
+        w[IS_LEARNED + lane] = 0.0
+        w[IS_SCORED + lane] = 0.0
+
+
+@device
+def observe(w: Array, rates: Rates, now: Now, n_on: int) -> None:
+    """Predicts, judges and trains the lanes that have a value: all at once, or a few one by one."""
+    if n_on > FEW:
+        for lane in range(ALL_LANES):
+            predict(w, lane, rates, now)
+        for lane in range(ALL_LANES):
+            scale(w, lane, rates, now)
+        for lane in range(ALL_LANES):
+            judge(w, lane, rates)
+        for lane in range(ALL_LANES):
+            compare(w, lane, rates, now)
+        for lane in range(ALL_LANES):
+            if w[IS_RARE + lane] > 0.0:
+                weigh_rare(w, lane, rates, now.clock)
+        if rates.zero_fill:
+            for lane in range(ALL_LANES):
+                train_presence(w, lane, rates, now.clock)
+        if rates.by_records:
+            for lane in range(ALL_LANES):
+                train_records(w, lane)
+        for lane in range(ALL_LANES):
+            train(w, lane, rates, now)
+        return
+    for lane in range(ALL_LANES):
+        if w[IS_ON + lane] > 0.0:
+            predict(w, lane, rates, now)
+            scale(w, lane, rates, now)
+            judge(w, lane, rates)
+            compare(w, lane, rates, now)
+            weigh_rare(w, lane, rates, now.clock)
+            if rates.zero_fill:
+                train_presence(w, lane, rates, now.clock)
+            if rates.by_records:
+                train_records(w, lane)
+            train(w, lane, rates, now)
+
+
+@device
+def load_block(w: Array, state: Array, block: int) -> None:
+    """Copies a block to the work space; without a page, all knots are fresh."""
+    for k in range(BLOCK_SIZE):
+        w[np.uint64(k)] = state[np.uint64(block * BLOCK_SIZE + k)]
+    for k in range(KNOT_ROWS * LANES):
+        w[DAY_MEAN_0 + np.uint64(k)] = 0.0
+
+
+@device
+def keep_block(w: Array, state: Array, block: int) -> None:
+    """Copies a block back."""
+    for k in range(BLOCK_SIZE):
+        state[np.uint64(block * BLOCK_SIZE + k)] = w[np.uint64(k)]
+
+
+@device
+def copy_page(w: Array, pages: Array, page: int) -> None:
+    """Copies a page to where interim results may change it; a fresh one for -1."""
+    for k in range(PAGE_SIZE):
+        w[np.uint64(SCRATCH_PAGE + k)] = pages[np.uint64(page * PAGE_SIZE + k)] if page >= 0 else 0.0
+
+
+@device
+def fill_zeros(w: Array, clock: float, window: float, pages: Array, page: int) -> None:
+    """An empty bucket of a series is a zero."""
+    for lane in range(ALL_LANES):
+        if w[IS_DATA + lane] == 0.0:
+            prune(w, lane, clock, window, pages, page)
+        if w[ALIVE + lane] != 0.0 and w[IS_DATA + lane] == 0.0:
+            begin_zero(w, lane, clock)
+
+
+@device
+def count_on(w: Array, clock: float) -> int:
+    """How many lanes have a value to work on; those with a gap get their powers."""
+    n_on = n_gaps = 0
+    for lane in range(ALL_LANES):
+        is_on = w[IS_ON + lane] > 0.0
+        n_on += 1 if is_on else 0
+        n_gaps += 1 if is_on and gap_of(w, lane, clock) != 1.0 else 0
+    if n_gaps > 0:
+        for lane in range(ALL_LANES):
+            if w[IS_ON + lane] > 0.0:
+                find_powers(w, lane, clock)
+    return n_on
+
+
+@device
+def give_profiles(w: Array) -> bool:
+    """Makes plain series seasonal that have use for it; False when there are none."""
+    given = 0
+    for lane in range(ALL_LANES):
+        wants = wants_profiles(w, lane)
+        put(w, SEASONAL + lane, wants, 1.0)
+        given += 1 if wants else 0
+    return given > 0
+
+
+@device
+def summary(w: Array) -> tuple[int, float]:
+    """How many lanes were scored, and the least of their log-probabilities, at most 0."""
+    n_scored, least = 0, 0.0
+    for lane in range(ALL_LANES):
+        is_scored = w[IS_SCORED + lane] > 0.0
+        n_scored += 1 if is_scored else 0
+        least = w[LOG_P + lane] if is_scored and w[LOG_P + lane] < least else least
+    return n_scored, least
 
 
 @kernel(
-    "i64(in i64[], in i64[], in i64[], in f64[], in f64[],"
+    "i64(in i64[], in i64[], in i64[], in i32[], in f64[], in f64[],"
     " in i64[], in f64[], in i64[], in f64[],"
-    " out f64[], in f64[], out f64[],"
+    " out f64[], out i64[], out f64[], in i64[], in f64[], out f64[],"
     " i64, i64, i64, i64, in f64[],"
     " out i64[], out i64[], out f64[], out f64[], out f64[], out f64[],"
     " out f64[], out f64[], out f64[], out f64[],"
     " out f64[], out i64[], out i64[])"
 )
-def update_series(
-    series_s: Array,
+def update_blocks(
+    block_s: Array,
     first_s: Array,
     bucket_c: Array,
+    series_c: Array,
     value_c: Array,
     count_c: Array,
     day_knot_b: Array,
@@ -126,6 +241,9 @@ def update_series(
     week_knot_b: Array,
     week_weight_b: Array,
     state: Array,
+    page_b: Array,
+    pages: Array,
+    free_pages: Array,
     settings: Array,
     work: Array,
     bucket_from: int,
@@ -147,85 +265,106 @@ def update_series(
     bucket_count: Array,
     resume: Array,
 ) -> int:
-    """Runs the model over the closed buckets of many series; returns the number of results.
+    """Runs the model over the closed buckets of many blocks of series; returns the number of results.
 
-    ``resume`` is (position in series_s, next cell, next bucket, done); all zeros to begin. When the
-    output arrays are full the call returns with done = 0: drain them and call again with
-    everything else, ``work`` too, unchanged. With ``learn`` 0 a copy of each state in ``work`` is used.
-    ``completeness_b`` is the share of its usual records that each bucket of the call has; 1: final.
+    Block ``block_s[i]`` has the cells ``first_s[i]:first_s[i + 1]``, in the order of time. ``resume`` is
+    RESUME_SIZE zeros to begin. When the output arrays are full the call returns with IS_DONE 0: drain
+    them and call again with everything else, ``work`` too, unchanged. They have room for LANES results
+    at least. Blocks without a page (-1 in ``page_b``) take theirs from ``free_pages``, of which
+    ``resume[PAGES_TAKEN]`` are gone then. With ``learn`` 0 nothing of all that changes, and no zeros are
+    filled. ``completeness_b`` is the share of its usual records that each bucket of the call has; 1: final.
     """
-    zero_fill = settings[ZERO_FILL] > 0.0 and learn != 0
-    prune = settings[PRUNE_BUCKETS]
-    log_threshold = math.log(settings[THRESHOLD])
-    set_rates(work, settings[SPAN_MS])
-    states = state if learn != 0 else work
+    w = work
+    rates = rates_of(settings)
+    is_filling = rates.zero_fill and learn != 0
+    # Interim results of several open buckets change a page of their own; of one, none.
+    is_apart = learn == 0 and bucket_to - bucket_from > 1
+    keeps_knots = learn != 0 or is_apart
+    book = w if is_apart else pages
     n_out = 0
-    first = resume[0]
-    resume[3] = 0
-    for i in range(first, len(series_s)):
-        series = series_s[i]
-        base = series * STATE_SIZE if learn != 0 else 0
-        cell = first_s[i]
-        end = first_s[i + 1]
-        bucket = bucket_from
-        if i == first and resume[2] > 0:
-            cell = resume[1]
-            bucket = resume[2] - 1 + bucket_from
-        elif learn == 0:
-            copy_state(state, series * STATE_SIZE, work)
+    began = resume[AT_BLOCK]
+    resume[IS_DONE] = 0
+    for i in range(began, len(block_s)):
+        block = block_s[i]
+        cell, end = first_s[i], first_s[i + 1]
+        at = bucket_from - 1
+        if i == began and resume[AT_BUCKET] > 0:
+            cell = resume[AT_CELL]
+            at = resume[AT_BUCKET] - 2 + bucket_from
+        else:
+            load_block(w, state, block)
+            if is_apart:
+                copy_page(w, pages, page_b[block])
+        page = page_b[block] * PAGE_SIZE if page_b[block] >= 0 else -1
+        page = SCRATCH_PAGE if is_apart else page
+        day_knot = week_knot = -1  # of the knots in the work space
         while True:
-            alive = states[base + ALIVE] != 0.0
-            if not (zero_fill and alive):
-                if cell >= end:
-                    break
-                bucket = bucket_c[cell]
+            bucket = bucket_c[cell] if cell < end else bucket_to
+            if is_filling:
+                bucket = min(bucket, next_empty(w, at, bucket_to, clock_offset))
             if bucket >= bucket_to:
                 break
-            if n_out >= len(out_bucket):
-                resume[0] = i
-                resume[1] = cell
-                resume[2] = bucket - bucket_from + 1
+            if n_out + LANES > len(out_bucket):
+                if day_knot >= 0 and keeps_knots:
+                    keep_knots(w, book, page, day_knot, week_knot)
+                if learn != 0:
+                    keep_block(w, state, block)
+                resume[AT_BLOCK] = i
+                resume[AT_CELL] = cell
+                resume[AT_BUCKET] = at - bucket_from + 2
                 return n_out
+            at = bucket
+            b = bucket - bucket_from
             clock = float(bucket - clock_offset)
-            at = bucket - bucket_from
-            value = 0.0
-            records = 0.0
-            is_data = cell < end and bucket_c[cell] == bucket
-            if is_data:
-                value = value_c[cell]
-                records = count_c[cell]
+            if page >= 0 and (day_knot_b[b] != day_knot or week_knot_b[b] != week_knot):
+                if day_knot >= 0 and keeps_knots:
+                    keep_knots(w, book, page, day_knot, week_knot)
+                day_knot, week_knot = day_knot_b[b], week_knot_b[b]
+                bring_knots(w, book, page, day_knot, week_knot)
+            changed = page if keeps_knots else -1
+            begin_bucket(w)
+            while cell < end and bucket_c[cell] == bucket:
+                lane = np.uint64(series_c[cell] % LANES)
+                prune(w, lane, clock, rates.prune, book, changed)
+                begin_value(w, lane, clock, value_c[cell], count_c[cell], book, changed)
                 cell += 1
-            bucket += 1
-            if alive and prune > 0.0 and clock - states[base + LAST_DATA] > prune:
-                clear_state(states, base)
-                alive = False
-                if not is_data:
-                    continue
-            if not math.isfinite(value):  # NaN or infinite: no sample, but a sign of life
-                if alive:
-                    states[base + LAST_DATA] = clock
+            if is_filling:
+                fill_zeros(w, clock, rates.prune, book, changed)
+            n_on = count_on(w, clock)
+            if n_on == 0:
                 continue
-            phase = Phase(day_knot_b[at], day_weight_b[at], week_knot_b[at], week_weight_b[at])
-            if not observe(
-                states, base, work, settings, clock, phase, value, records, is_data, completeness_b[at]
-            ):
+            observe(w, rates, Now(clock, day_weight_b[b], week_weight_b[b], completeness_b[b]), n_on)
+            if give_profiles(w) and page < 0 and learn != 0:
+                page_b[block] = free_pages[resume[PAGES_TAKEN]]
+                resume[PAGES_TAKEN] += 1
+                page = page_b[block] * PAGE_SIZE
+                for k in range(PAGE_SIZE):
+                    pages[page + k] = 0.0
+            n_scored, least = summary(w)
+            bucket_count[b] += n_scored
+            bucket_min_log_p[b] = min(bucket_min_log_p[b], least)
+            if least >= rates.log_threshold:
                 continue
-            bucket_count[at] += 1
-            bucket_min_log_p[at] = min(bucket_min_log_p[at], work[LOG_P])
-            if work[LOG_P] < log_threshold:
-                out_bucket[n_out] = at + bucket_from
-                out_series[n_out] = series
-                out_actual[n_out] = value
-                out_typical[n_out] = work[TYPICAL]
-                out_lower[n_out] = work[LOWER]
-                out_upper[n_out] = work[UPPER]
-                out_log_p[n_out] = work[LOG_P]
-                out_log_p_single[n_out] = work[LOG_P_SINGLE]
-                out_log_p_multi[n_out] = work[LOG_P_MULTI]
-                out_score[n_out] = work[SCORE]
-                n_out += 1
-    resume[0] = len(series_s)
-    resume[1] = 0
-    resume[2] = 0
-    resume[3] = 1
+            for lane in range(ALL_LANES):
+                if w[IS_SCORED + lane] > 0.0 and w[LOG_P + lane] < rates.log_threshold:
+                    set_score(w, lane)
+                    out_bucket[n_out] = bucket
+                    out_series[n_out] = block * LANES + np.int64(lane)
+                    out_actual[n_out] = w[VALUE + lane]
+                    out_typical[n_out] = w[TYPICAL + lane]
+                    out_lower[n_out] = w[LOWER + lane]
+                    out_upper[n_out] = w[UPPER + lane]
+                    out_log_p[n_out] = w[LOG_P + lane]
+                    out_log_p_single[n_out] = w[LOG_P_SINGLE + lane]
+                    out_log_p_multi[n_out] = w[LOG_P_MULTI + lane]
+                    out_score[n_out] = w[SCORE + lane]
+                    n_out += 1
+        if day_knot >= 0 and keeps_knots:
+            keep_knots(w, book, page, day_knot, week_knot)
+        if learn != 0:
+            keep_block(w, state, block)
+    resume[AT_BLOCK] = len(block_s)
+    resume[AT_CELL] = 0
+    resume[AT_BUCKET] = 0
+    resume[IS_DONE] = 1
     return n_out

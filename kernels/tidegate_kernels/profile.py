@@ -6,64 +6,94 @@ A profile is a ring of knots; between two knots it is linear. With h the weight 
     evidence     E0, E1, E2: discounted clipped squared errors of L, L + D, L + D + W
     gates        g1 by E0 / E1 and the days seen, g2 by E1 / E2 and the weeks seen after the first
     training     each knot by its share of the visit, D first, W on what D leaves; see train_profiles
+
+All series of a block are at the same phase: the rows of its knots are brought to the work space
+and taken back (`bring_knots`, `keep_knots`), so that profiles are vectors like everything else.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from tidegate_kernels.registry import device
 from tidegate_kernels.state import (
+    COUNT,
+    DAY,
     DAY_KNOTS,
-    DAY_MEAN,
-    DAY_SHARE,
+    DAY_MEAN_0,
+    DAY_MEAN_1,
+    DAY_SPREAD_0,
+    DAY_SPREAD_1,
+    DAY_VISITS_0,
+    DAY_VISITS_1,
     ERROR_DAY,
     ERROR_LEVEL,
     ERROR_WEEK,
-    RATE_GATE,
+    LANES,
+    LINE,
+    PAGE_MEAN,
+    PAGE_SPREAD,
+    PAGE_VISITS,
+    PAGE_WEEK,
+    SD_R,
+    SEASONAL,
+    SPREAD,
+    WEEK,
+    WEEK_0,
+    WEEK_1,
     WEEK_KNOTS,
-    WEEK_MEAN,
-    WEEK_SHARE,
+    Now,
+    Rates,
+    Y,
+    Z,
+    put,
 )
 
 Array = Any
 
-
-class Phase(NamedTuple):
-    """Where the middle of a bucket lies in the day and in the week."""
-
-    day_knot: int
-    day_weight: float  # of the next knot
-    week_knot: int
-    week_weight: float
-
-
-class Season(NamedTuple):
-    """What the profiles say at a phase; ``_at`` and ``_next`` are positions of knots in the state."""
-
-    day: float
-    week: float
-    spread: float  # the phase's share of the variance
-    day_at: int
-    day_next: int
-    day_weight: float
-    week_at: int
-    week_next: int
-    week_weight: float
+SEASON_VALUES = 12.0  # count of training values from which on a series may have profiles
 
 
 @device
-def season_at(state: Array, base: int, phase: Phase) -> Season:
-    """The profiles of a series, interpolated at a phase."""
-    h, v = phase.day_weight, phase.week_weight
-    d0 = base + DAY_MEAN + phase.day_knot
-    d1 = base + DAY_MEAN + (phase.day_knot + 1 if phase.day_knot + 1 < DAY_KNOTS else 0)
-    w0 = base + WEEK_MEAN + phase.week_knot
-    w1 = base + WEEK_MEAN + (phase.week_knot + 1 if phase.week_knot + 1 < WEEK_KNOTS else 0)
-    day = (1.0 - h) * state[d0] + h * state[d1]
-    week = (1.0 - v) * state[w0] + v * state[w1]
-    spread = (1.0 - h) * state[d0 + 2 * DAY_KNOTS] + h * state[d1 + 2 * DAY_KNOTS]
-    return Season(day, week, spread, d0, d1, h, w0, w1, v)
+def knot_rows(day_knot: int, week_knot: int) -> tuple[int, int, int, int, int, int, int, int]:
+    """The rows of a page that a phase reads, in the order of the work space."""
+    day_next = day_knot + 1 if day_knot + 1 < DAY_KNOTS else 0
+    week_next = week_knot + 1 if week_knot + 1 < WEEK_KNOTS else 0
+    return (
+        PAGE_MEAN + day_knot,
+        PAGE_MEAN + day_next,
+        PAGE_VISITS + day_knot,
+        PAGE_VISITS + day_next,
+        PAGE_SPREAD + day_knot,
+        PAGE_SPREAD + day_next,
+        PAGE_WEEK + week_knot,
+        PAGE_WEEK + week_next,
+    )
+
+
+@device
+def copy_row(source: Array, source_at: int, target: Array, target_at: int) -> None:
+    """Copies a row of LANES."""
+    for lane in range(LANES):
+        target[np.uint64(target_at + lane)] = source[np.uint64(source_at + lane)]
+
+
+@device
+def bring_knots(w: Array, pages: Array, page: int, day_knot: int, week_knot: int) -> None:
+    """Copies the knots at a phase to the work space."""
+    rows = knot_rows(day_knot, week_knot)
+    for k in range(len(rows)):
+        copy_row(pages, page + rows[k] * LANES, w, np.int64(DAY_MEAN_0) + k * LANES)
+
+
+@device
+def keep_knots(w: Array, pages: Array, page: int, day_knot: int, week_knot: int) -> None:
+    """Copies the knots at a phase back to the page."""
+    rows = knot_rows(day_knot, week_knot)
+    for k in range(len(rows)):
+        copy_row(w, np.int64(DAY_MEAN_0) + k * LANES, pages, page + rows[k] * LANES)
 
 
 @device
@@ -71,45 +101,43 @@ def gate(error_without: float, error_with: float, periods: float) -> float:
     """How far a profile is used: 0 to 1 by the errors saved and the periods they were seen.
 
     x / (1 + x) with x = 2 periods (E_without / max(E_with, 1e-6 E_without) - 1.02); 0 unless
-    E_without > 1.02 E_with.
+    E_without > 1.02 E_with. As one division: n / (n + E), n = 2 periods (E_without - 1.02 E).
     """
-    if not error_without > error_with * 1.02:
-        return 0.0
-    x = 2.0 * periods * (error_without / max(error_with, error_without * 1e-6) - 1.02)
-    return x / (1.0 + x)
+    least = max(error_with, error_without * 1e-6)
+    gain = 2.0 * periods * (error_without - 1.02 * least)
+    return gain / (gain + least) if error_without > error_with * 1.02 else 0.0
 
 
 @device
-def use_of_day(state: Array, base: int, work: Array, days: float) -> float:
+def use_of_day(w: Array, lane: int, rates: Rates, days: float) -> float:
     """g1: how far the day's profile is used; its periods are days."""
-    if work[DAY_SHARE] > 0.0:
-        return gate(state[base + ERROR_LEVEL], state[base + ERROR_DAY], days)
-    return 0.0
+    use = gate(w[ERROR_LEVEL + lane], w[ERROR_DAY + lane], days)
+    return use if rates.day_share > 0.0 else 0.0
 
 
 @device
-def use_of_week(state: Array, base: int, work: Array, days: float) -> float:
+def use_of_week(w: Array, lane: int, rates: Rates, days: float) -> float:
     """g2: how far the week's profile is used; its periods are weeks, the first does not count."""
-    if work[WEEK_SHARE] > 0.0 and days > 7.0:
-        return gate(state[base + ERROR_DAY], state[base + ERROR_WEEK], (days - 7.0) / 7.0)
-    return 0.0
+    use = gate(w[ERROR_DAY + lane], w[ERROR_WEEK + lane], (days - 7.0) * (1.0 / 7.0))
+    return use if rates.week_share > 0.0 and days > 7.0 else 0.0
+
+
+@device
+def read_season(w: Array, lane: int, now: Now) -> None:
+    """The profiles interpolated at the phase: D, W and the phase's share of the variance."""
+    h, v = now.day_weight, now.week_weight
+    w[DAY + lane] = (1.0 - h) * w[DAY_MEAN_0 + lane] + h * w[DAY_MEAN_1 + lane]
+    w[WEEK + lane] = (1.0 - v) * w[WEEK_0 + lane] + v * w[WEEK_1 + lane]
+    w[SPREAD + lane] = 1.0 + (1.0 - h) * w[DAY_SPREAD_0 + lane] + h * w[DAY_SPREAD_1 + lane]
 
 
 @device
 def train_profiles(
-    state: Array,
-    base: int,
-    work: Array,
-    season: Season,
-    weight: float,
-    r0: float,
-    z2: float,
-    sd_r: float,
-    days: float,
+    w: Array, lane: int, rates: Rates, now: Now, is_on: bool, weight: float, days: float
 ) -> None:
     """Evidence of the nested predictions, then their knots; shares of a visit so that spans are alike.
 
-    ``r0`` is the value less the line, ``z2`` = z^2 min(1, spread share), D and W as predicted, w the
+    ``r0`` is the value less the line, z2 = z^2 min(1, spread share), D and W as predicted, w the
     training weight, h the weight of a knot, u = 1 / (h^2 + (1 - h)^2), so that the interpolated
     value moves by the whole gain::
 
@@ -118,39 +146,64 @@ def train_profiles(
         day knots     a = DAY_SHARE w h;  visits <- min(visits + a, 10), then
                       mean += a / (visits + 0.5) u r1,  spread += a / (visits + 6) (min(z2, 16) - spread)
         week knots    mean += WEEK_SHARE w h / (1.5 + min(days / 7, 5)) u r2
+
+    A series has knots to train once it is SEASONAL: from a count of SEASON_VALUES on, if the level
+    alone ever was wrong.
     """
-    r1 = r0 - season.day
-    r2 = r1 - season.week
-    rate = work[RATE_GATE] * weight
-    train_error(state, base + ERROR_LEVEL, rate, min(abs(r0), 5.0 * sd_r))
-    train_error(state, base + ERROR_DAY, rate, min(abs(r1), 5.0 * sd_r))
-    train_error(state, base + ERROR_WEEK, rate, min(abs(r2), 5.0 * sd_r))
-    share = work[DAY_SHARE] * weight
-    if share > 0.0:
-        h = season.day_weight
-        inverse = 1.0 / (1.0 - 2.0 * h * (1.0 - h))
-        train_knot(state, season.day_at, share * (1.0 - h), r1 * inverse, z2)
-        train_knot(state, season.day_next, share * h, r1 * inverse, z2)
-    share = work[WEEK_SHARE] * weight
-    if share > 0.0:
-        h = season.week_weight
-        inverse = 1.0 / (1.0 - 2.0 * h * (1.0 - h))
-        gain = share * inverse / (1.5 + min(days / 7.0, 5.0)) * r2
-        state[season.week_at] += gain * (1.0 - h)
-        state[season.week_next] += gain * h
+    r0 = w[Y + lane] - w[LINE + lane]
+    r1 = r0 - w[DAY + lane]
+    r2 = r1 - w[WEEK + lane]
+    rate = rates.gate * weight
+    most = 5.0 * w[SD_R + lane]
+    train_error(w, ERROR_LEVEL + lane, is_on, rate, min(abs(r0), most))
+    train_error(w, ERROR_DAY + lane, is_on, rate, min(abs(r1), most))
+    train_error(w, ERROR_WEEK + lane, is_on, rate, min(abs(r2), most))
+    h = now.day_weight
+    inverse = 1.0 / (1.0 - 2.0 * h * (1.0 - h))
+    is_seasonal = is_on and w[SEASONAL + lane] > 0.0
+    share = rates.day_share * weight
+    z2 = min(w[Z + lane] * w[Z + lane] * min(1.0, w[SPREAD + lane]), 16.0) - 1.0
+    is_daily = is_seasonal and rates.day_share > 0.0
+    train_knot(w, DAY_MEAN_0, DAY_VISITS_0, DAY_SPREAD_0, lane, is_daily, share * (1.0 - h), r1 * inverse, z2)
+    train_knot(w, DAY_MEAN_1, DAY_VISITS_1, DAY_SPREAD_1, lane, is_daily, share * h, r1 * inverse, z2)
+    v = now.week_weight
+    inverse = 1.0 / (1.0 - 2.0 * v * (1.0 - v))
+    gain = rates.week_share * weight * inverse / (1.5 + min(days * (1.0 / 7.0), 5.0)) * r2
+    is_weekly = is_seasonal and rates.week_share > 0.0
+    put(w, WEEK_0 + lane, is_weekly, w[WEEK_0 + lane] + gain * (1.0 - v))
+    put(w, WEEK_1 + lane, is_weekly, w[WEEK_1 + lane] + gain * v)
 
 
 @device
-def train_error(state: Array, field: int, rate: float, error: float) -> None:
+def train_error(w: Array, at: int, is_on: bool, rate: float, error: float) -> None:
     """One discounted squared error."""
-    state[field] += rate * (error * error - state[field])
+    put(w, at, is_on, w[at] + rate * (error * error - w[at]))
 
 
 @device
-def train_knot(state: Array, k: int, share: float, error: float, z2: float) -> None:
-    """One day knot: its mean, visits so far (at most 10 count) and share of variance."""
-    visits = min(state[k + DAY_KNOTS] + share, 10.0)
-    state[k + DAY_KNOTS] = visits
-    gain = share / (visits + 0.5)
-    state[k] += gain * error
-    state[k + 2 * DAY_KNOTS] += share / (visits + 6.0) * (min(z2, 16.0) - state[k + 2 * DAY_KNOTS])
+def train_knot(
+    w: Array,
+    mean: int,
+    visits: int,
+    spread: int,
+    lane: int,
+    is_on: bool,
+    share: float,
+    error: float,
+    z2: float,
+) -> None:
+    """One day knot: its mean, visits so far (at most 10 count) and share of variance, less 1."""
+    seen = min(w[visits + lane] + share, 10.0)
+    share /= (seen + 0.5) * (seen + 6.0)
+    put(w, visits + lane, is_on, seen)
+    put(w, mean + lane, is_on, w[mean + lane] + share * (seen + 6.0) * error)
+    put(w, spread + lane, is_on, w[spread + lane] + share * (seen + 0.5) * (z2 - w[spread + lane]))
+
+
+@device
+def wants_profiles(w: Array, lane: int) -> bool:
+    """Whether a plain series has become one with profiles."""
+    wants: bool = (
+        w[SEASONAL + lane] == 0.0 and w[COUNT + lane] >= SEASON_VALUES and w[ERROR_LEVEL + lane] > 0.0
+    )
+    return wants

@@ -1,68 +1,146 @@
-"""The state of one series: its fields, how it begins, and how time becomes gains.
+"""The state of the series, in blocks: where every field lies, how a series begins and ends.
 
-A series is STATE_SIZE consecutive float64 of a flat array; all zeros means a fresh series.
-Beside it a call has SETTINGS_SIZE settings and WORK_SIZE work space.
+A block is LANES series side by side. Its state is STATE_ROWS rows of LANES float64, a field a
+row, so that the compiler computes a field of several series in one instruction; all zeros means
+a fresh series. Series s is lane ``s % LANES`` of block ``s // LANES``. The profiles of the day and the
+week of a block, PROFILE_ROWS rows, are on a page of their own, which a block has only once one of its
+series has use for it: a plain series costs a fifth of a seasonal one.
+
+While a block is worked on, its state is copied to the work space of the call, before the rows of
+the profiles at hand and those of what is computed on the way: one array, in which all distances
+are constants, is what the compiler needs to see that rows do not overlap. Every name of a row is
+the position of its first lane in the work space, unsigned so that no index wraps around.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from tidegate_kernels.elementary import log, power
+from tidegate_kernels.intrinsics import root
 from tidegate_kernels.registry import device
 
 Array = Any
 
-# -- the state of one series -----------------------------------------------------------
-ALIVE = 0  # 1 once the series has had a value
-FIRST = 1  # clock of the first value
-LAST = 2  # clock of the last value trained (or filled zero)
-LAST_DATA = 3  # clock of the last cell
-COUNT = 4  # decayed number of training values
-OCCUPANCY = 5  # decayed fraction of buckets with data; moves with zero fill only
-RECORDS = 6  # typical number of records in a bucket with data; moves with SCALE_BY_RECORDS only
-LEVEL = 7
-SLOPE = 8  # per bucket
-VARIANCE = 9  # of r
-LAG_PRODUCT = 10  # E[r r_previous]
-VARIANCE_AR = 11  # of e
-CARRY = 12  # last residual, times its training weight: what AR(1) starts from
-ERROR_LEVEL = 13  # discounted clipped squared error of L
-ERROR_DAY = 14  # of L + D
-ERROR_WEEK = 15  # of L + D + W
-MULTI = 16  # M
-MULTI_VARIANCE = 17
-MULTI_COUNT = 18
-SHIFT_SIDE = 19  # side of the open run of one-sided residuals
-SHIFT_START = 20
-SHIFT_LEVEL = 21  # mean over the run of the values less their season
-SHIFT_COUNT = 22
-SHIFT_DEBT = 23  # contrary buckets within it
-TAIL_COUNT = 24
-TAIL_RATE = 25
-TAIL_EXCESSES = 26
-TAIL_EXCESS = 27
-NON_NEGATIVE = 28  # 1 as long as no value was below zero
-MEAN_ERROR = 29  # moving mean of e, in the unit of the values
-EVENT_SINGLE = 30  # history of the largest |e|: EVENT_SIZE fields, see below
-EVENT_MEAN = 38  # history of the largest |MEAN_ERROR|
-EVENT_SIZE = 8
-EVENT_START = 0  # clock at which the open event began; without one, up to which the slots have decayed
-EVENT_MAX = 1  # its largest magnitude; 0: no open event
-EVENT_SLOT = 2  # the EVENT_SLOTS largest past events; their sum is kept beside them
+LANES = 16
+ALL_LANES = np.uint64(LANES)
+
+
+def _row(k: int) -> np.uint64:
+    return np.uint64(k * LANES)
+
+
+# -- the state of a block -----------------------------------------------------------------
+ALIVE = _row(0)  # 1 once the series has had a value
+FIRST = _row(1)  # clock of the first value
+LAST = _row(2)  # clock of the last value trained (or filled zero)
+LAST_DATA = _row(3)  # clock of the last cell
+COUNT = _row(4)  # decayed number of training values
+OCCUPANCY = _row(5)  # decayed fraction of buckets with data; moves with zero fill only
+OCCUPANCY_BEFORE = _row(6)  # when the last cell came
+SILENCE = _row(7)  # -ln(1 - OCCUPANCY_BEFORE): how unlikely one empty bucket is
+EMPTY_BUCKETS = _row(8)  # how many pass after a cell before one is looked at
+RECORDS = _row(9)  # typical number of records in a bucket with data; moves with by_records only
+LEVEL = _row(10)
+SLOPE = _row(11)  # per bucket
+VARIANCE = _row(12)  # of r
+LAG_PRODUCT = _row(13)  # E[r r_previous]
+VARIANCE_AR = _row(14)  # of e
+CARRY = _row(15)  # last residual, times its training weight: what AR(1) starts from
+ERROR_LEVEL = _row(16)  # discounted clipped squared error of L
+ERROR_DAY = _row(17)  # of L + D
+ERROR_WEEK = _row(18)  # of L + D + W
+MULTI = _row(19)  # M
+MULTI_VARIANCE = _row(20)
+MULTI_COUNT = _row(21)
+SHIFT_SIDE = _row(22)  # side of the open run of one-sided residuals
+SHIFT_START = _row(23)
+SHIFT_LEVEL = _row(24)  # mean over the run of the values less their season
+SHIFT_COUNT = _row(25)
+SHIFT_DEBT = _row(26)  # contrary buckets within it
+TAIL_COUNT = _row(27)
+TAIL_RATE = _row(28)
+TAIL_EXCESSES = _row(29)
+TAIL_EXCESS = _row(30)
+NON_NEGATIVE = _row(31)  # 1 as long as no value was below zero
+SIZE_ABS = _row(32)  # mean of |t|, t clipped: with the mean of t^2 it tells how heavy the tails are
+SIZE_SQUARE = _row(33)
+SEASONAL = _row(34)  # 1 once the series has profiles
+MEAN_ERROR = _row(35)  # moving mean of e, in the unit of the values
+EVENT_SINGLE = _row(36)  # history of the largest |e|: EVENT_ROWS rows, see below
+EVENT_MEAN = _row(44)  # history of the largest |MEAN_ERROR|
+EVENT_START = _row(0)  # clock at which the open event began; without one, up to which the slots have decayed
+EVENT_MAX = _row(1)  # its largest magnitude; 0: no open event
+EVENT_SLOT = _row(2)  # the EVENT_SLOTS largest past events; their sum is kept beside them
 EVENT_SLOTS = 5
-EVENT_SUM = 7
+EVENT_SUM = _row(7)
+STATE_ROWS = 52
+BLOCK_SIZE = STATE_ROWS * LANES
+
+# -- the page of a block: knots of the profiles ----------------------------------------------
 DAY_KNOTS = 24
 WEEK_KNOTS = 84
-SIZE_ABS = 46  # mean of |t|, t clipped: with the mean of t^2 it tells how heavy the tails are
-SIZE_SQUARE = 47
-DAY_MEAN = 48
-DAY_COUNT = DAY_MEAN + DAY_KNOTS
-DAY_SPREAD = DAY_COUNT + DAY_KNOTS
-WEEK_MEAN = DAY_SPREAD + DAY_KNOTS
-OCCUPANCY_BEFORE = WEEK_MEAN + WEEK_KNOTS  # occupancy when the last cell came
-STATE_USED = OCCUPANCY_BEFORE + 1
-STATE_SIZE = 208
+PAGE_MEAN = 0  # of the day
+PAGE_VISITS = DAY_KNOTS
+PAGE_SPREAD = 2 * DAY_KNOTS  # the phase's share of the variance, less 1
+PAGE_WEEK = 3 * DAY_KNOTS
+PROFILE_ROWS = 3 * DAY_KNOTS + WEEK_KNOTS
+PAGE_SIZE = PROFILE_ROWS * LANES
+
+# -- work space: a block, the profiles at hand, then what is computed on the way ---------------
+DAY_MEAN_0 = _row(STATE_ROWS)  # the knot before the bucket's middle
+DAY_MEAN_1 = _row(STATE_ROWS + 1)  # the knot after it
+DAY_VISITS_0 = _row(STATE_ROWS + 2)
+DAY_VISITS_1 = _row(STATE_ROWS + 3)
+DAY_SPREAD_0 = _row(STATE_ROWS + 4)
+DAY_SPREAD_1 = _row(STATE_ROWS + 5)
+WEEK_0 = _row(STATE_ROWS + 6)
+WEEK_1 = _row(STATE_ROWS + 7)
+KNOT_ROWS = 8
+
+_TEMPORARY = STATE_ROWS + KNOT_ROWS
+IS_ON = _row(_TEMPORARY)  # 1 for the lanes that have a value in this bucket, and had one before
+IS_DATA = _row(_TEMPORARY + 1)  # 0 for a filled zero
+IS_SCORED = _row(_TEMPORARY + 2)
+IS_LEARNED = _row(_TEMPORARY + 3)
+VALUE = _row(_TEMPORARY + 4)
+WHOLE_VALUE = _row(_TEMPORARY + 5)  # within +-HUGE; of an open bucket, with what is missing
+CELL_RECORDS = _row(_TEMPORARY + 6)
+MOST = _row(_TEMPORARY + 7)  # the most -ln p may be
+KEPT_PHI = _row(_TEMPORARY + 8)  # of a gap wider than 1: phi^gap,
+KEPT_MEAN = _row(_TEMPORARY + 9)  # MEAN_KEEP^gap,
+KEPT_PRESENCE = _row(_TEMPORARY + 10)  # and (1 - PRESENCE_GAIN)^gap
+Y = _row(_TEMPORARY + 11)
+LINE = _row(_TEMPORARY + 12)  # level and slope
+SEASON = _row(_TEMPORARY + 13)  # g1 D + g2 W
+DAY = _row(_TEMPORARY + 14)  # D
+WEEK = _row(_TEMPORARY + 15)  # W
+SPREAD = _row(_TEMPORARY + 16)
+R = _row(_TEMPORARY + 17)
+E = _row(_TEMPORARY + 18)
+SD_R = _row(_TEMPORARY + 19)
+SD_E = _row(_TEMPORARY + 20)
+Z = _row(_TEMPORARY + 21)  # r / sd_r
+SIZE = _row(_TEMPORARY + 22)  # |e| / sd_e
+MULTI_NEXT = _row(_TEMPORARY + 23)
+FORECAST = _row(_TEMPORARY + 24)  # what was expected, as the model has values
+SINGLE_EVENT = _row(_TEMPORARY + 25)  # magnitudes, then the shares of them that count
+MEAN_EVENT = _row(_TEMPORARY + 26)
+IS_RARE = _row(_TEMPORARY + 27)  # 1 where something needs a branch
+ZERO_SHARE = _row(_TEMPORARY + 28)  # how much a filled zero counts
+WEIGHT = _row(_TEMPORARY + 29)
+LOG_P = _row(_TEMPORARY + 30)
+LOG_P_SINGLE = _row(_TEMPORARY + 31)
+LOG_P_MULTI = _row(_TEMPORARY + 32)
+TYPICAL = _row(_TEMPORARY + 33)
+LOWER = _row(_TEMPORARY + 34)
+UPPER = _row(_TEMPORARY + 35)
+SCORE = _row(_TEMPORARY + 36)
+_SCRATCH_PAGE = _TEMPORARY + 37
+SCRATCH_PAGE = _SCRATCH_PAGE * LANES  # a page that interim results may change
+WORK_SIZE = SCRATCH_PAGE + PAGE_SIZE
 
 # -- settings --------------------------------------------------------------------------
 SIDE = 0  # 0 both, -1 low, +1 high
@@ -74,43 +152,46 @@ SCALE_BY_RECORDS = 5  # 1: the variance of a value of few records is larger
 THRESHOLD = 6  # only results with p below it are emitted
 SETTINGS_SIZE = 8
 
-# -- work space: a scratch state, then rates of this call, then results of one bucket ----
-RATE_LEVEL = STATE_SIZE
-RATE_SLOPE = STATE_SIZE + 1
-RATE_SPREAD = STATE_SIZE + 2
-RATE_GATE = STATE_SIZE + 3
-YOUNG = STATE_SIZE + 4
-SHIFT_BUCKETS = STATE_SIZE + 5
-DAY_SHARE = STATE_SIZE + 6
-WEEK_SHARE = STATE_SIZE + 7
-DAYS = STATE_SIZE + 9
-LOG_P = STATE_SIZE + 16
-LOG_P_SINGLE = STATE_SIZE + 17
-LOG_P_MULTI = STATE_SIZE + 18
-TYPICAL = STATE_SIZE + 19
-LOWER = STATE_SIZE + 20
-UPPER = STATE_SIZE + 21
-SCORE = STATE_SIZE + 22
-WORK_SIZE = STATE_SIZE + 32
-
 DAY_MS = 86_400_000.0
+HUGE = 1e140  # values are clamped here, so that squares stay finite
 TINY = 1e-150  # standard deviations never fall below: 1/TINY stays finite
+MEAN_KEEP = 1.0 - 1.0 / 6.0  # of the moving means of residuals, six buckets long
+PRESENCE_GAIN = 0.02  # least gain of the occupancy and of the typical number of records
+SPARSE = 0.25  # occupancy up to which empty buckets teach nothing
 
 
-class Moment(NamedTuple):
-    """When a value comes, as its series sees it."""
+class Rates(NamedTuple):
+    """What a call has in common for all series: settings, and times as gains per bucket."""
+
+    side: float
+    by_records: bool
+    zero_fill: bool
+    least: float  # variance
+    level: float
+    slope: float
+    spread: float
+    gate: float
+    young: float  # buckets
+    shift: float  # buckets
+    day_share: float
+    week_share: float
+    days: float  # in a bucket
+    prune: float  # buckets; 0: never
+    log_threshold: float  # of p of a result
+
+
+class Now(NamedTuple):
+    """What a bucket has in common for all series."""
 
     clock: float  # of the model, in buckets
-    gap: float  # buckets since the last value trained, at least 1
-    age: float  # buckets since the first value
-    days: float  # the same in days
-    young: float  # 1 at the first value, 0 after YOUNG buckets
-    n: float  # decayed number of training values so far
+    day_weight: float  # of the next knot
+    week_weight: float
+    completeness: float
 
 
 @device
-def set_rates(work: Array, span_ms: float) -> None:
-    """Turns times into gains per bucket; day is the buckets in a day, [a, b] clips.
+def rates_of(settings: Array) -> Rates:
+    """Turns settings and times into gains per bucket; day is the buckets in a day, [a, b] clips.
 
     ::
 
@@ -119,97 +200,127 @@ def set_rates(work: Array, span_ms: float) -> None:
         young    21 day[100, 1000] buckets    shift    max(1.25 day, 8) buckets
         share of a visit to a knot            min(24 / day, 1) of the day, from 1.9 buckets a day on,
                                               min(12 / day, 1) of the week, from 0.9; else no profile
+        least    0.2 for COUNTS: those are always roots; a Poisson count's has 1/4
     """
-    day = DAY_MS / span_ms  # buckets in a day
-    work[DAYS] = 1.0 / day
-    work[RATE_LEVEL] = 1.0 / min(max(day, 12.0), 1000.0)
-    work[RATE_SLOPE] = work[RATE_LEVEL] / max(7.0 * day, 50.0)
-    work[RATE_SPREAD] = 1.0 / min(max(14.0 * day, 200.0), 4000.0)
-    work[RATE_GATE] = 1.0 / min(max(7.0 * day, 100.0), 2000.0)
-    work[YOUNG] = min(max(21.0 * day, 100.0), 1000.0)
-    work[SHIFT_BUCKETS] = max(1.25 * day, 8.0)
-    work[DAY_SHARE] = min(24.0 / day, 1.0) if day >= 1.9 else 0.0
-    work[WEEK_SHARE] = min(84.0 / (7.0 * day), 1.0) if day >= 0.9 else 0.0
+    day = DAY_MS / settings[SPAN_MS]  # buckets in a day
+    level = 1.0 / min(max(day, 12.0), 1000.0)
+    return Rates(
+        settings[SIDE],
+        settings[SCALE_BY_RECORDS] > 0.0,
+        settings[ZERO_FILL] > 0.0,
+        0.2 if settings[COUNTS] > 0.0 else 0.0,
+        level,
+        level / max(7.0 * day, 50.0),
+        1.0 / min(max(14.0 * day, 200.0), 4000.0),
+        1.0 / min(max(7.0 * day, 100.0), 2000.0),
+        min(max(21.0 * day, 100.0), 1000.0),
+        max(1.25 * day, 8.0),
+        min(24.0 / day, 1.0) if day >= 1.9 else 0.0,
+        min(84.0 / (7.0 * day), 1.0) if day >= 0.9 else 0.0,
+        1.0 / day,
+        settings[PRUNE_BUCKETS],
+        log(settings[THRESHOLD]),
+    )
 
 
 @device
-def decay_power(keep: float, gap: float) -> float:
-    """keep^gap, without a power for the gap of nearly every value, 1."""
-    return keep if gap == 1.0 else keep**gap
+def put(w: Array, at: int, is_on: bool, x: float) -> None:
+    """Sets a field of a lane that is on."""
+    w[at] = x if is_on else w[at]
 
 
 @device
-def moment_of(state: Array, base: int, work: Array, clock: float) -> Moment:
-    """Ages and gaps of a series at this clock."""
-    age = clock - state[base + FIRST]
-    gap = max(clock - state[base + LAST], 1.0)
-    young = max(1.0 - age / work[YOUNG], 0.0)
-    return Moment(clock, gap, age, age * work[DAYS], young, state[base + COUNT])
+def gap_of(w: Array, lane: int, clock: float) -> float:
+    """Buckets since the last value trained, at least 1."""
+    return max(clock - w[LAST + lane], 1.0)
 
 
 @device
-def copy_state(state: Array, base: int, scratch: Array) -> None:
-    """Copies one series to the beginning of the scratch array."""
-    for k in range(STATE_SIZE):
-        scratch[k] = state[base + k]
-
-
-@device
-def clear_state(state: Array, base: int) -> None:
-    """Makes the series a fresh one."""
-    for k in range(STATE_SIZE):
-        state[base + k] = 0.0
-
-
-@device
-def start_series(state: Array, base: int, clock: float, y: float, records: float, root: bool) -> None:
-    """First value of a series; ``root`` says that y is the square root of a value.
-
-    Level y, count 1, both occupancies 1, its records, all shares of variance 1, all else 0.
-    """
-    for k in range(STATE_USED):
-        state[base + k] = 0.0
-    state[base + ALIVE] = 1.0
-    state[base + FIRST] = clock
-    state[base + LAST] = clock
-    state[base + LAST_DATA] = clock
-    state[base + COUNT] = 1.0
-    state[base + OCCUPANCY] = 1.0
-    state[base + OCCUPANCY_BEFORE] = 1.0
-    state[base + RECORDS] = records
-    state[base + LEVEL] = y
-    state[base + NON_NEGATIVE] = 1.0 if root else 0.0
-    for k in range(DAY_KNOTS):
-        state[base + DAY_SPREAD + k] = 1.0
-
-
-@device
-def make_linear(state: Array, base: int) -> None:
-    """At the first negative value: from square roots to values, by the slope of x^2 at the level.
-
-    Levels (that of an open run too) are squared, 0 for those below zero. With a = 2 max(level, 0,
-    sqrt(VARIANCE)), differences (slope, carry, profiles) are multiplied by a, their squares by a^2.
-    """
-    level = max(state[base + LEVEL], 0.0)
-    slope = 2.0 * max(level, math.sqrt(max(state[base + VARIANCE], 0.0)))
-    state[base + NON_NEGATIVE] = 0.0
-    state[base + LEVEL] = level * level
-    state[base + SLOPE] *= slope
-    state[base + CARRY] *= slope
-    state[base + SHIFT_LEVEL] = unroot(state[base + SHIFT_LEVEL])
-    state[base + VARIANCE] *= slope * slope
-    state[base + VARIANCE_AR] *= slope * slope
-    state[base + LAG_PRODUCT] *= slope * slope
-    state[base + ERROR_LEVEL] *= slope * slope
-    state[base + ERROR_DAY] *= slope * slope
-    state[base + ERROR_WEEK] *= slope * slope
-    for k in range(DAY_KNOTS):
-        state[base + DAY_MEAN + k] *= slope
-    for k in range(WEEK_KNOTS):
-        state[base + WEEK_MEAN + k] *= slope
+def decay(kept: float, keep: float, gap: float) -> float:
+    """keep^gap: ``kept`` says so for a gap that is not 1, the gap of nearly every value."""
+    return keep if gap == 1.0 else kept
 
 
 @device
 def unroot(x: float) -> float:
     """The value whose square root is x; 0 for what lies below."""
     return x * x if x > 0.0 else 0.0
+
+
+@device
+def clear_lane(w: Array, lane: int, pages: Array, page: int) -> None:
+    """Makes the series a fresh one; ``page`` is where the page of its block begins, -1 without.
+
+    Its knots at hand in the work space are cleared too.
+    """
+    for k in range(STATE_ROWS + KNOT_ROWS):
+        w[np.uint64(k * LANES) + lane] = 0.0
+    if page >= 0:
+        for k in range(PROFILE_ROWS):
+            pages[np.uint64(page + k * LANES) + lane] = 0.0
+
+
+@device
+def start_lane(w: Array, lane: int, clock: float, value: float, records: float) -> None:
+    """First value of a fresh series: its level; as a square root unless the value is negative.
+
+    Level y, count 1, both occupancies 1, its records, all else 0.
+    """
+    is_root = value >= 0.0
+    w[ALIVE + lane] = 1.0
+    w[FIRST + lane] = clock
+    w[LAST + lane] = clock
+    w[LAST_DATA + lane] = clock
+    w[COUNT + lane] = 1.0
+    w[OCCUPANCY + lane] = 1.0
+    w[OCCUPANCY_BEFORE + lane] = 1.0
+    w[SILENCE + lane] = -log(1e-9)
+    w[RECORDS + lane] = records
+    w[LEVEL + lane] = root(value) if is_root else value
+    w[NON_NEGATIVE + lane] = 1.0 if is_root else 0.0
+
+
+@device
+def make_linear(w: Array, lane: int, pages: Array, page: int) -> None:
+    """At the first negative value: from square roots to values, by the slope of x^2 at the level.
+
+    Levels (that of an open run too) are squared, 0 for those below zero. With a = 2 max(level, 0,
+    sqrt(VARIANCE)), differences (slope, carry, profiles and their knots at hand) are multiplied by a,
+    their squares by a^2.
+    """
+    level = max(w[LEVEL + lane], 0.0)
+    slope = 2.0 * max(level, root(max(w[VARIANCE + lane], 0.0)))
+    w[NON_NEGATIVE + lane] = 0.0
+    w[LEVEL + lane] = level * level
+    w[SLOPE + lane] *= slope
+    w[CARRY + lane] *= slope
+    w[SHIFT_LEVEL + lane] = unroot(w[SHIFT_LEVEL + lane])
+    w[VARIANCE + lane] *= slope * slope
+    w[VARIANCE_AR + lane] *= slope * slope
+    w[LAG_PRODUCT + lane] *= slope * slope
+    w[ERROR_LEVEL + lane] *= slope * slope
+    w[ERROR_DAY + lane] *= slope * slope
+    w[ERROR_WEEK + lane] *= slope * slope
+    for row in (DAY_MEAN_0, DAY_MEAN_1, WEEK_0, WEEK_1):
+        w[row + lane] *= slope
+    if page >= 0:
+        for k in range(DAY_KNOTS):
+            pages[np.uint64(page + (PAGE_MEAN + k) * LANES) + lane] *= slope
+        for k in range(WEEK_KNOTS):
+            pages[np.uint64(page + (PAGE_WEEK + k) * LANES) + lane] *= slope
+
+
+@device
+def gap_powers(w: Array, lane: int, gap: float, age: float, phi: float) -> None:
+    """What a gap that is not 1 leaves of what decays by the bucket.
+
+    The occupancy, had its gap - 1 empty buckets come one by one: at age a each leaves a / (a + 1) of it up
+    to a = 48, then 0.98.
+    """
+    w[KEPT_PHI + lane] = power(phi, gap) if phi > 1e-300 else 0.0
+    w[KEPT_MEAN + lane] = power(MEAN_KEEP, gap)
+    before, last = age - gap, min(age - 1.0, 1.0 / PRESENCE_GAIN - 2.0)
+    young = max(last - before, 0.0)
+    w[KEPT_PRESENCE + lane] = (
+        (before + 1.0) / (before + 1.0 + young) * power(1.0 - PRESENCE_GAIN, gap - 1.0 - young)
+    )

@@ -1,0 +1,37 @@
+"""Cells in the order of the model: block by block, within a block in the order of time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate_kernels.registry import kernel
+from tidegate_kernels.state import LANES
+
+Array = Any
+
+
+@kernel("i64(in i32[], i64, out i64[], out i64[])")
+def sort_by_block(series_c: Array, n_blocks: int, first_b: Array, order: Array) -> int:
+    """Stable order of the cells by block: block b has ``order[first_b[b]:first_b[b + 1]]``.
+
+    Cells come bucket by bucket for every series, and so they leave. Returns how many blocks have a cell.
+    """
+    n = len(series_c)
+    for b in range(n_blocks + 1):
+        first_b[b] = 0
+    for i in range(n):
+        first_b[series_c[i] // LANES + 1] += 1
+    present = 0
+    for b in range(n_blocks):
+        if first_b[b + 1] > 0:
+            present += 1
+        first_b[b + 1] += first_b[b]
+    for i in range(n):
+        b = series_c[i] // LANES
+        order[first_b[b]] = i
+        first_b[b] += 1
+    for k in range(n_blocks):
+        b = n_blocks - k
+        first_b[b] = first_b[b - 1]
+    first_b[0] = 0
+    return present
