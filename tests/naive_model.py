@@ -277,7 +277,9 @@ class NaiveSeries:
         self.size_abs += gain * (size - self.size_abs)
         self.size_square += gain * (size * size - self.size_square)
         if not is_data:
-            weight *= clip(2.0 * self.occupancy, 1e-6, 1.0) * clip(4.0 * self.occupancy_before - 1.0, 0.0, 1.0)
+            weight *= clip(2.0 * self.occupancy, 1e-6, 1.0) * clip(
+                4.0 * self.occupancy_before - 1.0, 0.0, 1.0
+            )
         before, n = self.count, self.count + weight
         self.count = min(n, 1.0 / settings.spread_rate)
         self._learn_variances(look, max(1.0 / n, settings.spread_rate) * weight)

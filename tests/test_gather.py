@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.cells import ClosedCells
+from tidegate.cells import FEATURES, ClosedCells
 from tidegate.columns import to_float
 from tidegate.keys import Interner, KeySpace
-from tidegate.streams import RingStream, Span, ValueStream
+from tidegate.passes import Planner, Span
+from tidegate.streams import CellStream, ValueStream
+from tidegate.threads import Threads
+from tidegate_kernels.features import take_feature
 
 SPAN = 1000
 ROWS = st.lists(
@@ -42,26 +46,42 @@ def grouped(rows: list[tuple[int, int, float]]) -> dict[tuple[int, int], list[fl
     return cells
 
 
-def fed(stream, rows: list[tuple[int, int, float]], cuts: list[int], latency: int) -> list[ClosedCells]:
+def fed(
+    stream, rows: list[tuple[int, int, float]], cuts: list[int], latency: int, threads: int = 1
+) -> list[ClosedCells]:
     """Closed cells of a stream that is given the rows in pieces; the last buckets are closed."""
     time = np.array([r[0] for r in rows], np.int64)
     series = np.array([r[1] for r in rows], np.int32)
     value = np.array([r[2] for r in rows], np.float64)
     stream.grow(71)
-    stream.begin(-latency)
-    taken = []
+    taken, end = [], -latency
     for start, stop in itertools.pairwise(sorted({0, *cuts, len(rows)})):
-        stream.gather(time, series, value, start, stop, -latency)
-        if stop > start:
-            stream.close(max(int(time[:stop].max()) // SPAN * SPAN - latency, -latency), -latency)
-        taken.append(copied(stream.take()))
-    stream.close(20 * SPAN, -latency)
-    taken.append(copied(stream.take()))
+        part = slice(start, stop)
+        end = gathered(stream, (time[part], series[part], value[part]), latency, end, threads, taken)
+    taken.append(copied(stream.close(20 * SPAN, -latency)))
     return taken
 
 
+def gathered(stream, columns, latency: int, end: int, threads: int, taken: list[ClosedCells]) -> int:
+    """Puts columns of rows through a stream, as an engine does; returns the finalised end."""
+    time, series, value = columns
+    planner = Planner(time, Span(SPAN, latency), Threads(1))
+    while planner.row < len(time):
+        rows = planner.next(end, 5, 100)
+        assert rows is not None
+        part = slice(rows.start, rows.stop)
+        with mock.patch("tidegate.passes._PIECE_ROWS", 1):
+            works = stream.gather(rows, series[part], value[part], threads)
+        for work in works[::-1]:
+            work()
+        end = rows.end
+        taken.append(copied(stream.close(end, -latency)))
+    return end
+
+
 def copied(cells: ClosedCells) -> ClosedCells:
-    """Cells in memory of their own."""
+    """Cells in memory of their own; they come bucket by bucket, as the model needs them."""
+    assert (np.diff(cells.bucket_c) >= 0).all()
     return ClosedCells(cells.bucket_c.copy(), cells.series_c.copy(), cells.record_c.copy(), cells.width)
 
 
@@ -69,10 +89,10 @@ def by_cell(taken: list[ClosedCells], feature: str) -> dict[tuple[int, int], flo
     """One feature of every cell."""
     out = {}
     for closed in taken:
-        cells = closed.by_series(71)
-        values, _ = cells.feature(feature)
-        for row, value in zip(cells.order, values, strict=True):
-            out[int(closed.bucket_c[row]), int(closed.series_c[row])] = float(value)
+        values, counts = np.empty(len(closed)), np.empty(len(closed))
+        take_feature(np.arange(len(closed)), closed.record_c, closed.width, FEATURES[feature], values, counts)
+        cells = zip(closed.bucket_c.tolist(), closed.series_c.tolist(), strict=True)
+        out.update(zip(cells, values.tolist(), strict=True))
     return out
 
 
@@ -88,11 +108,11 @@ def admitted(rows: list[tuple[int, int, float]], latency: int) -> list[tuple[int
 
 
 @given(ROWS, st.lists(st.integers(0, 60), max_size=3), st.integers(0, 2))
-def test_ring_stream(rows, cuts, buckets):
+def test_cell_stream(rows, cuts, buckets):
     """Counts, sums, extremes and variances of every cell, however the rows are cut."""
     rows = admitted(sorted(rows) if buckets == 0 else rows, buckets * SPAN)
     cuts = [c for c in cuts if c < len(rows)]
-    taken = fed(RingStream(Span(SPAN, buckets * SPAN), valued=True), rows, cuts, buckets * SPAN)
+    taken = fed(CellStream(Span(SPAN, buckets * SPAN), valued=True), rows, cuts, buckets * SPAN)
     expected = grouped(rows)
     assert by_cell(taken, "count") == {k: float(len(v)) for k, v in expected.items()}
     assert by_cell(taken, "min") == {k: min(v) for k, v in expected.items()}
@@ -127,19 +147,19 @@ def test_value_stream(rows, cuts, buckets):
 def test_peeking_changes_nothing(rows):
     """The cells of open buckets can be looked at any number of times before they close."""
     rows = admitted(sorted(rows), 0)
-    for make in (lambda: RingStream(Span(SPAN, 0), valued=True), lambda: ValueStream(Span(SPAN, 0))):
+    for make in (lambda: CellStream(Span(SPAN, 0), valued=True), lambda: ValueStream(Span(SPAN, 0))):
         plain, peeked = fed(make(), rows, [], 0), make()
         time, series, value = (
             (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.empty(0)] * 3
         )
         peeked.grow(71)
-        peeked.begin(0)
-        peeked.gather(time.astype(np.int64), series.astype(np.int32), value.astype(float), 0, len(rows), 0)
-        peeked.close(max((r[0] // SPAN * SPAN for r in rows), default=0), 0)
-        closed = copied(peeked.take())
+        taken = [copied(peeked.close(0, 0))]
+        gathered(
+            peeked, (time.astype(np.int64), series.astype(np.int32), value.astype(float)), 0, 0, 1, taken
+        )
         first, second = copied(peeked.peek(0)), copied(peeked.peek(0))
         assert by_cell([first], "count") == by_cell([second], "count")
-        assert by_cell([closed, first], "count") == by_cell(plain, "count")
+        assert by_cell([*taken, first], "count") == by_cell(plain, "count")
 
 
 @given(

@@ -59,7 +59,7 @@ def test_an_interrupted_call_loses_nothing(verb, in_pass):
         passes[0] += 1
         close(self, time)
 
-    small = mock.patch("tidegate.engine.PASS_ROWS", 50), mock.patch.object(Engine, "_pass_buckets", 2)
+    small = mock.patch("tidegate.passes.PASS_ROWS", 50), mock.patch.object(Engine, "_pass_buckets", 2)
     buffer = mock.patch("tidegate.job._BUFFER_ROWS", 100 if verb == "post" else 10**9)
     with small[0], small[1], buffer, mock.patch.object(Engine, "_close", closing):
         if verb == "post":

@@ -102,7 +102,7 @@ def test_cuts_do_not_matter_to_nasty_streams(scenario: Scenario, data: st.DataOb
 @given(streams())
 def test_threads_do_not_matter(stream: Stream) -> None:
     """One thread and three give bit-identical results, with the work really split (law 3)."""
-    with mock.patch("tidegate.model._PIECE", 1):
+    with mock.patch("tidegate.model._PIECE", 1), mock.patch("tidegate.passes._PIECE_ROWS", 1):
         one, three = in_one_go(stream, threads=1), in_one_go(stream, threads=3)
     assert_identical(results(three), results(one))
 

@@ -44,8 +44,7 @@ class Spy:
     def note(self, model: FeatureModel, cells: Any, run: Any) -> None:
         """Copies the cells of a run: the engine will use their memory again."""
         values, counts = cells.feature(model.feature)
-        series_c = np.repeat(np.arange(len(cells.first_s) - 1), np.diff(cells.first_s))
-        buckets = cells.bucket_c[cells.order]
+        series_c, buckets = cells.series_c, cells.bucket_c
         inside = (buckets >= run.calendar.bucket_from) & (buckets < run.calendar.bucket_to)
         assert inside.all() or not run.learn, "a closed cell lies outside of its pass"
         columns = (column[inside].tolist() for column in (buckets, series_c, values, counts))
@@ -180,7 +179,8 @@ def small_pieces(piece: int = 8, rows: int = 17, buckets: int = 5) -> Iterator[N
     with (
         mock.patch("tidegate.model._PIECE", piece),
         mock.patch("tidegate.job._BUFFER_ROWS", 3 * rows),
-        mock.patch("tidegate.engine.PASS_ROWS", rows),
+        mock.patch("tidegate.passes.PASS_ROWS", rows),
+        mock.patch("tidegate.passes._PIECE_ROWS", 2),
         mock.patch.object(Engine, "_pass_buckets", buckets),
     ):
         yield

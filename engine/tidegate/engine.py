@@ -6,12 +6,11 @@ The engine does what it is told, in order, on one thread at a time; `Job` is its
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 
-from tidegate_kernels import gather as kernels
+from tidegate_kernels.fold import RECORD_SIZE
 
 from .cells import I64, ClosedCells
 from .combine import Finding, Frame, Ranked, bucket_batch, merged_features, record_batch
@@ -20,16 +19,18 @@ from .errors import ConfigError
 from .history import History
 from .intake import Rows
 from .keys import Interner, KeySpace
-from .model import STATE_BYTES, Calendar, FeatureModel, Pool, Run, T
+from .model import STATE_BYTES, Calendar, FeatureModel, Pool, Run
+from .passes import Pass, Planner, Span
 from .results import Results
-from .streams import NO_SERIES, NO_VALUES, RingStream, Span, Stream, ValueStream
+from .streams import NO_SERIES, NO_VALUES, CellStream, Stream, ValueStream
+from .threads import Threads
 from .timeline import MAX_FILLED_BUCKETS, Timeline
 
-PASS_ROWS = 1 << 20
 PASS_BUCKETS = 1 << 16
 PASS_CELLS = 1 << 22
-"""Rows, buckets, and series times buckets in one pass: large enough to be quick, small enough to
-bound memory and the time until an interrupt is heard."""
+"""Buckets, and series times buckets, in one pass: large enough to be quick, small enough to bound
+memory and the time until an interrupt is heard."""
+_LEAST_SERIES = 64  # that a latency must leave memory for
 _TABLE_BYTES = 64  # of one series in the tables of keys
 Stop = Callable[[], bool]
 _Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
@@ -55,9 +56,9 @@ class _Lane:
             kind = _SOURCES.get(feature, "number")
             source = (kind, None if kind == "count" else detector.field_name)
             if source not in self.streams:
-                ring = kind in ("count", "number")
+                is_moments = kind in ("count", "number")
                 self.streams[source] = (
-                    RingStream(self._span, valued=kind == "number") if ring else ValueStream(self._span)
+                    CellStream(self._span, valued=kind == "number") if is_moments else ValueStream(self._span)
                 )
             features.append((source, FeatureModel(detector, feature, self._span.span, prune_buckets)))
         self.models.append((detector, features))
@@ -66,43 +67,20 @@ class _Lane:
     def series_bytes(self) -> int:
         """What one more series takes in streams, models and tables."""
         models = sum(len(features) for _, features in self.models)
-        rings = sum(isinstance(stream, RingStream) for stream in self.streams.values())
-        return models * STATE_BYTES + rings * self._span.rows * 8 * kernels.RECORD_SIZE + _TABLE_BYTES
+        streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
+        return models * STATE_BYTES + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
 
     def findings(self, cells: dict[_Source, ClosedCells], run: Run, pool: Pool) -> list[Finding]:
         """Scores, and trains, every detector with its cells."""
-        by_series = {source: closed.by_series(len(self.space)) for source, closed in cells.items()}
+        by_block = {source: closed.by_block(len(self.space)) for source, closed in cells.items()}
         return [
             Finding(
                 detector,
                 self.space,
-                merged_features([m.run(by_series[source], run, pool) for source, m in features]),
+                merged_features([m.run(by_block[source], run, pool) for source, m in features]),
             )
             for detector, features in self.models
         ]
-
-
-class _Threads:
-    """Runs pieces of work on a few threads; on none when there is only one piece or thread."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._executor: ThreadPoolExecutor | None = None
-
-    def map(self, work: Callable[[int], T], pieces: Iterable[int]) -> Iterator[T]:
-        """The results of `work` for every piece, in order."""
-        pieces = list(pieces)
-        if len(pieces) < 2:
-            return map(work, pieces)
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self.size, "tidegate")
-        return self._executor.map(work, pieces)
-
-    def rest(self) -> None:
-        """Ends the threads; they start again when there is work."""
-        if self._executor is not None:
-            self._executor.shutdown()
-            self._executor = None
 
 
 def require_room(config: JobConfig) -> None:
@@ -110,7 +88,7 @@ def require_room(config: JobConfig) -> None:
     analysis = config.analysis_config
     rows = analysis.latency_buckets + 1
     keys = {(d.by_field_name, d.partition_field_name) for d in analysis.detectors}
-    needed = 8 * kernels.RECORD_SIZE * kernels.PAGE * rows * len(keys)
+    needed = 8 * RECORD_SIZE * _LEAST_SERIES * rows * len(keys)
     limit = config.analysis_limits.model_memory_limit_bytes
     if needed > limit:
         message = (
@@ -133,10 +111,10 @@ class Engine:
         self._buffer: list[Rows] = []
         self._buffered = 0
         self._owned = 0  # leading pieces of the buffer that share no memory with anybody
-        self._pool = _Threads(threads)
+        self._pool = Threads(threads)
         self._span = Span(span_ms, self.timeline.latency_ms)
         self._history = History(span_ms)
-        self._events = RingStream(self._span, valued=False)
+        self._events = CellStream(self._span, valued=False)
         self._lanes: dict[_Key, _Lane] = {}
         prune = max(analysis.model_prune_window_ms // span_ms, 1)
         for detector in analysis.detectors:
@@ -195,39 +173,26 @@ class Engine:
             return
         rows = self._buffer[0] if len(self._buffer) == 1 else Rows.joined(self._buffer)
         self._empty_buffer()
-        if self.timeline.finalized_end is None:
-            self.timeline.begin(int(rows.time[0]))
-            self._begin_streams()
-        start, planned = 0, np.zeros(2, np.int64)
-        while start < len(rows) and not stop():
-            line = self.timeline
+        line = self.timeline
+        if line.finalized_end is None:
+            line.begin(int(rows.time[0]))
+        planner = Planner(rows.time, self._span, self._pool)
+        while planner.row < len(rows) and not stop():
             assert line.finalized_end is not None
-            end = kernels.plan_pass(
-                rows.time,
-                start,
-                min(start + PASS_ROWS, len(rows)),
-                line.finalized_end,
-                line.span_ms,
-                line.latency_ms,
-                self._pass_buckets,
-                MAX_FILLED_BUCKETS,
-                planned,
-            )
-            if planned[kernels.PLANNED_JUMP]:
+            start = planner.row
+            part = planner.next(line.finalized_end, self._pass_buckets, MAX_FILLED_BUCKETS)
+            if part is None:
                 self._pass_over(int(rows.time[start]))
                 continue
-            part = rows.part(start, end)
-            self._see_earliest(part.time)
-            self._gather(part)
-            self._close(int(planned[kernels.PLANNED_END]))
-            start = end
-        self.add(rows.part(start, len(rows)))
+            self._see_earliest(rows.time[start : part.stop])
+            self._gather(rows.part(start, part.stop), part)
+            self._close(part.end)
+        self.add(rows.part(planner.row, len(rows)))
 
     def advance(self, time_ms: int, stop: Stop) -> None:
         """Closes every bucket that ends at or before the time, less the latency, until `stop`."""
         if self.timeline.finalized_end is None:
             self.timeline.begin_at(time_ms)
-            self._begin_streams()
             return
         end = self.timeline.end_after_advance(time_ms)
         while end is not None and self.timeline.finalized_end < end and not stop():
@@ -235,16 +200,10 @@ class Engine:
 
     def skip(self, time_ms: int) -> None:
         """Drops what is open before the time, rounded up, and goes on from there."""
-        before = self.timeline.finalized_end
         self.timeline.skip(time_ms)
         end = self.timeline.finalized_end
         assert end is not None
-        if before is None:
-            self._begin_streams()
-        elif end > before:
-            for stream in self._streams():
-                stream.close(end, end)
-            self._cells(_take)
+        self._cells(lambda stream: stream.close(end, end))
 
     def reset(self, start: int, end: int | None) -> None:
         """Forgets what the open buckets from `start` to `end` hold, so that it can be sent again."""
@@ -272,11 +231,6 @@ class Engine:
     def _streams(self) -> list[Stream]:
         return [self._events, *(stream for lane in self._lanes.values() for stream in lane.streams.values())]
 
-    def _begin_streams(self) -> None:
-        assert self.timeline.finalized_end is not None
-        for stream in self._streams():
-            stream.begin(self.timeline.finalized_end)
-
     def _see_earliest(self, time: I64) -> None:
         """Keeps the first whole bucket right while the first bucket is open."""
         line = self.timeline
@@ -293,15 +247,20 @@ class Engine:
         self._close(self.timeline.open_end)
         self.skip(self.timeline.floor(time_ms) - self.timeline.latency_ms)
 
-    def _gather(self, rows: Rows) -> None:
-        first_whole = self.timeline.first_whole
-        assert first_whole is not None
-        self._events.gather(rows.time, NO_SERIES, NO_VALUES, 0, len(rows), first_whole)
+    def _gather(self, rows: Rows, part: Pass) -> None:
+        """Adds the rows of a pass to the open buckets of every stream, on all threads at once."""
+        threads = part.pieces(self._pool.size)
+        works = self._events.gather(part, NO_SERIES, NO_VALUES, 1)
         for key, lane in self._lanes.items():
             series = lane.space.series(rows.codes, self._series_limit[key])
             for source, stream in lane.streams.items():
                 stream.grow(len(lane.space))
-                stream.gather(rows.time, series, rows.values(source), 0, len(rows), first_whole)
+                works += stream.gather(part, series, rows.values(source), threads)
+        if threads > 1:
+            self._pool.run(works)
+        else:
+            for work in works:
+                work()
 
     def _cells(self, read: Callable[[Stream], ClosedCells]) -> tuple[_Cells, ClosedCells]:
         """What every stream gives, and the stream of event counts."""
@@ -318,9 +277,8 @@ class Engine:
         assert line.first_whole is not None
         if end <= line.finalized_end:
             return
-        for stream in self._streams():
-            stream.close(end, line.first_whole)
-        cells, events = self._cells(_take)
+        first_whole = line.first_whole
+        cells, events = self._cells(lambda stream: stream.close(end, first_whole))
         first, last = max(line.finalized_end, line.first_whole) // line.span_ms, end // line.span_ms
         line.finalize(end)
         if first < last:
@@ -348,10 +306,6 @@ class Engine:
         elapsed = 1000.0 * (clock.perf_counter() - began)
         buckets = bucket_batch(events, log_p_b, score_b, frame, elapsed)
         self.results.add(buckets, records, interim=not run.learn)
-
-
-def _take(stream: Stream) -> ClosedCells:
-    return stream.take()
 
 
 def _per_bucket(cells: ClosedCells, first: int, last: int) -> I64:

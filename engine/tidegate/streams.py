@@ -1,37 +1,29 @@
 """Streams gather the rows of the buffer into cells: one per key space and value field.
 
-A stream holds the open buckets. It is given rows and tells, bucket by bucket, what closed.
+A stream holds the cells of open buckets. It is given the rows of a pass and tells, bucket by
+bucket, what closed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate_kernels import gather as kernels
 from tidegate_kernels import values as value_kernels
+from tidegate_kernels.fold import RECORD_SIZE
 
 from .cells import F64, I32, I64, ClosedCells
+from .passes import Pass, Span
+from .threads import Work
 
 NO_SERIES: I32 = np.empty(0, np.int32)
 NO_VALUES: F64 = np.empty(0, np.float64)
-_FIRST_CELLS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The buckets of a stream: all in milliseconds."""
-
-    span: int
-    latency: int
-
-    @property
-    def rows(self) -> int:
-        """How many buckets are open at once."""
-        return self.latency // self.span + 1
+_FIRST_ROWS = 4096
+_LAST_NUMBER = (1 << 31) - 1
 
 
 class Stream(Protocol):
@@ -40,17 +32,17 @@ class Stream(Protocol):
     def grow(self, n_series: int) -> None:
         """Makes room for so many series."""
 
-    def begin(self, finalized: int) -> None:
-        """Sets the last finalised bucket end before the first row, or after a skip."""
+    def gather(self, rows: Pass, series: I32, value: F64, threads: int) -> list[Work]:
+        """What is to be done to add rows to the open buckets, cut for so many threads.
 
-    def gather(self, time: I64, series: I32, value: F64, start: int, stop: int, first_whole: int) -> None:
-        """Adds rows [start, stop) to the open buckets, closing buckets as time goes on."""
+        All of it is to be done, in any order or at once, before anything else is asked.
+        """
 
-    def close(self, end: int, first_whole: int) -> None:
-        """Closes every bucket that ends by `end`; what begins before `first_whole` is dropped."""
+    def close(self, end: int, first_whole: int) -> ClosedCells:
+        """The cells of every bucket that ends by `end`, which leave the stream; valid until rows come.
 
-    def take(self) -> ClosedCells:
-        """The cells of the buckets closed since the last call; valid until the next row comes."""
+        What begins before `first_whole` is dropped: the job did not see all of such a bucket.
+        """
 
     def peek(self, first_whole: int) -> ClosedCells:
         """The cells of the open buckets, which stay open."""
@@ -59,97 +51,181 @@ class Stream(Protocol):
         """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
 
 
-class RingStream:
-    """Counts, or counts with the moments and extremes of a value, in a ring of open buckets."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a pass: its groups and open cells, and the room for cells that it fills."""
+
+    groups: tuple[int, int]
+    opened: tuple[int, int]
+    base: int
+    step: int
+    most: int
+
+    def filled(self, made: int) -> slice:
+        """The part of the room that so many cells fill."""
+        return (
+            slice(self.base, self.base + made)
+            if self.step > 0
+            else slice(self.base + 1 - made, self.base + 1)
+        )
+
+
+class _Numbers:
+    """Which number the last cell of every series had in one thread; they only grow."""
+
+    def __init__(self) -> None:
+        self.position: I32 = np.empty(0, np.int32)
+        self.next = 0
+
+    def prepare(self, n_series: int, most: int) -> None:
+        """Makes sure of room for so many series and for the numbers of so many cells more."""
+        if n_series > len(self.position) or self.next > _LAST_NUMBER - most:
+            size = n_series if n_series <= len(self.position) else max(n_series, 2 * len(self.position))
+            self.position, self.next = np.full(size, -1, np.int32), 0
+
+
+class CellStream:
+    """Counts, or counts with the moments and extremes of a value, of every series and bucket."""
 
     def __init__(self, span: Span, *, valued: bool) -> None:
         self._span = span
-        self._width = kernels.RECORD_SIZE if valued else 1
-        self._capacity = 0
-        self._ring: F64 = np.empty(0, np.float64)
-        self._touched: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._state: I64 = np.zeros(2, np.int64)
-        self._bucket: I64 = np.empty(0, np.int64)
-        self._series: I32 = NO_SERIES
-        self._record: F64 = NO_VALUES
-        self._make_room(_FIRST_CELLS)
-        self.grow(1)
-
-    def _make_room(self, cells: int) -> None:
-        used, width = int(self._state[kernels.CELLS]), self._width
-        bucket, series, record = np.empty(cells, np.int64), np.empty(cells, np.int32), np.empty(cells * width)
-        bucket[:used] = self._bucket[:used]
-        series[:used] = self._series[:used]
-        record[: used * width] = self._record[: used * width]
-        self._bucket, self._series, self._record = bucket, series, record
+        self._width = RECORD_SIZE if valued else 1
+        self._n_series = 1
+        self._open = _cells(0, self._width)
+        self._room = _cells(0, self._width)
+        self._numbers: list[_Numbers] = []
+        self._pieces: list[_Piece] = []
+        self._made: list[int] = []
 
     def grow(self, n_series: int) -> None:
         """Makes room for so many series."""
-        if n_series <= self._capacity:
-            return
-        page = kernels.PAGE
-        capacity = max(2 * self._capacity, -(-n_series // page) * page)
-        rows, width = self._span.rows, self._width
-        ring = np.empty((rows, capacity, width), np.float64)
-        touched = np.ones((rows, capacity // page), np.uint8)
-        kernels.clear_ring(rows, capacity, width, ring.reshape(-1), touched.reshape(-1))
-        if self._capacity:
-            ring[:, : self._capacity] = self._ring.reshape(rows, self._capacity, width)
-            touched[:, : self._capacity // page] = self._touched.reshape(rows, -1)
-        self._ring, self._touched, self._capacity = ring.reshape(-1), touched.reshape(-1), capacity
+        self._n_series = max(n_series, self._n_series)
 
-    def begin(self, finalized: int) -> None:
-        """Sets the last finalised bucket end before the first row, or after a skip."""
-        self._state[kernels.FINALIZED] = finalized
+    def gather(self, rows: Pass, series: I32, value: F64, threads: int) -> list[Work]:
+        """What is to be done to add rows to the open buckets, cut for so many threads."""
+        if not len(rows):
+            return []
+        self._settle()
+        if np.may_share_memory(self._open.bucket_c, self._room.bucket_c):
+            self._open = _copied(self._open)
+        self._pieces = self._cut(rows, threads)
+        room = sum(piece.most for piece in self._pieces)
+        if room > len(self._room):
+            self._room = _cells(max(room, 2 * len(self._room)), self._width)
+        while len(self._numbers) < len(self._pieces):
+            self._numbers.append(_Numbers())
+        self._made = [0] * len(self._pieces)
+        return [partial(self._gather_piece, k, rows, series, value) for k in range(len(self._pieces))]
 
-    def gather(self, time: I64, series: I32, value: F64, start: int, stop: int, first_whole: int) -> None:
-        """Adds rows [start, stop) to the open buckets, closing buckets as time goes on."""
-        geometry = self._geometry(first_whole)
-        while start < stop:
-            if self._width > 1 or len(series):
-                start = kernels.gather(time, series, value, start, stop, *geometry, *self._arrays())
-            else:
-                start = kernels.gather_counts(time, start, stop, *geometry[:-1], *self._arrays())
-            if start < stop:
-                self._make_room(2 * len(self._bucket) + self._capacity * self._span.rows)
+    def _cut(self, rows: Pass, threads: int) -> list[_Piece]:
+        """Cuts a pass into pieces by bucket, so that every bucket is the work of one thread."""
+        cuts = rows.cuts(threads)
+        bounds_o = [
+            0,
+            *np.searchsorted(self._open.bucket_c, rows.bucket_g[cuts[1:-1]]).tolist(),
+            len(self._open),
+        ]
+        most_g = np.minimum(rows.rows_g, self._n_series)
+        made: list[_Piece] = []
+        begin = 0
+        for k in range(len(cuts) - 1):
+            groups, opened = (cuts[k], cuts[k + 1]), (bounds_o[k], bounds_o[k + 1])
+            most = int(most_g[slice(*groups)].sum()) + opened[1] - opened[0]
+            # Two threads fill one stretch of the room from its middle, the first one backwards.
+            backwards = k % 2 == 0 and k + 2 < len(cuts)
+            base, step = (begin + most - 1, -1) if backwards else (begin, 1)
+            made.append(_Piece(groups, opened, base, step, most))
+            begin += most
+        return made
 
-    def close(self, end: int, first_whole: int) -> None:
-        """Closes every bucket that ends by `end`; what begins before `first_whole` is dropped."""
-        self._close(end, first_whole, keep=False)
-
-    def _close(self, end: int, first_whole: int, *, keep: bool) -> None:
-        span, _, first, *shape = self._geometry(first_whole)
-        while not kernels.close_cells(end, span, first, *shape, int(keep), *self._arrays()):
-            self._make_room(2 * len(self._bucket) + self._capacity * self._span.rows)
-
-    def take(self) -> ClosedCells:
-        """The cells of the buckets closed since the last call."""
-        used = int(self._state[kernels.CELLS])
-        self._state[kernels.CELLS] = 0
-        return ClosedCells(
-            self._bucket[:used], self._series[:used], self._record[: used * self._width], self._width
+    def _gather_piece(self, k: int, rows: Pass, series: I32, value: F64) -> None:
+        """Makes the cells of one piece of a pass."""
+        piece, numbers = self._pieces[k], self._numbers[k]
+        numbers.prepare(self._n_series, piece.most)
+        self._made[k] = kernels.gather(
+            series,
+            value,
+            rows.start_u,
+            rows.stop_u,
+            rows.bucket_g,
+            rows.first_g,
+            rows.rows_g,
+            *piece.groups,
+            self._open.bucket_c,
+            self._open.series_c,
+            self._open.record_c,
+            *piece.opened,
+            self._width,
+            self._n_series,
+            piece.base,
+            piece.step,
+            numbers.next,
+            numbers.position,
+            self._room.bucket_c,
+            self._room.series_c,
+            self._room.record_c,
         )
+        numbers.next += self._made[k]
+
+    def _settle(self) -> None:
+        """Makes what the pieces of the last pass came to the open cells."""
+        if not self._pieces:
+            return
+        filled = [piece.filled(made) for piece, made in zip(self._pieces, self._made, strict=True)]
+        stretches = [
+            slice(a.start, b.stop) for a, b in zip(filled[::2], [*filled[1::2], filled[-1]], strict=False)
+        ]
+        parts = [_part(self._room, stretch) for stretch in stretches]
+        self._open = parts[0] if len(parts) == 1 else _joined(parts)
+        self._pieces = []
+
+    def close(self, end: int, first_whole: int) -> ClosedCells:
+        """The cells of every bucket that ends by `end`, which leave the stream; valid until rows come."""
+        self._settle()
+        span = self._span.span
+        first, last = np.searchsorted(self._open.bucket_c, (-(-first_whole // span), end // span))
+        closed = _part(self._open, slice(min(first, last), last))
+        self._open = _part(self._open, slice(last, len(self._open)))
+        return closed
 
     def peek(self, first_whole: int) -> ClosedCells:
         """The cells of the open buckets, which stay open."""
-        self._close(
-            int(self._state[kernels.FINALIZED]) + self._span.rows * self._span.span, first_whole, keep=True
-        )
-        return self.take()
+        self._settle()
+        first = np.searchsorted(self._open.bucket_c, -(-first_whole // self._span.span))
+        return _part(self._open, slice(first, len(self._open)))
 
     def reset(self, first: int, last: int) -> None:
         """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
-        rows, capacity, width = self._span.rows, self._capacity, self._width
-        ring, touched = self._ring.reshape(rows, -1), self._touched.reshape(rows, -1)
-        for bucket in range(first, min(last, first + rows)):
-            kernels.clear_ring(1, capacity, width, ring[bucket % rows], touched[bucket % rows])
+        self._settle()
+        begin, end = np.searchsorted(self._open.bucket_c, (first, last))
+        parts = [_part(self._open, slice(0, begin)), _part(self._open, slice(end, len(self._open)))]
+        self._open = _joined(parts)
 
-    def _geometry(self, first_whole: int) -> tuple[int, int, int, int, int, int]:
-        span = self._span
-        return span.span, span.latency, first_whole, span.rows, self._capacity, self._width
 
-    def _arrays(self) -> tuple[F64, npt.NDArray[np.uint8], I64, I64, I32, F64]:
-        return self._ring, self._touched, self._state, self._bucket, self._series, self._record
+def _cells(size: int, width: int) -> ClosedCells:
+    """Room for cells."""
+    return ClosedCells(np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size * width), width)
+
+
+def _part(cells: ClosedCells, rows: slice) -> ClosedCells:
+    """Some of the cells; shares memory."""
+    width = cells.width
+    record_c = cells.record_c[rows.start * width : rows.stop * width]
+    return ClosedCells(cells.bucket_c[rows], cells.series_c[rows], record_c, width)
+
+
+def _copied(cells: ClosedCells) -> ClosedCells:
+    return ClosedCells(cells.bucket_c.copy(), cells.series_c.copy(), cells.record_c.copy(), cells.width)
+
+
+def _joined(parts: list[ClosedCells]) -> ClosedCells:
+    """Cells one after the other, in memory of their own."""
+    return ClosedCells(
+        np.concatenate([part.bucket_c for part in parts]),
+        np.concatenate([part.series_c for part in parts]),
+        np.concatenate([part.record_c for part in parts]),
+        parts[0].width,
+    )
 
 
 class ValueStream:
@@ -157,41 +233,32 @@ class ValueStream:
 
     def __init__(self, span: Span) -> None:
         self._span = span
-        self._finalized = 0
-        self._first_whole = 0
         self._used = 0
-        self._log: tuple[I64, I32, F64] = _empty_log(_FIRST_CELLS)
+        self._log: tuple[I64, I32, F64] = _empty_log(_FIRST_ROWS)
 
     def grow(self, n_series: int) -> None:
         """Makes room for so many series: nothing to do, the log is by row."""
 
-    def begin(self, finalized: int) -> None:
-        """Sets the last finalised bucket end before the first row, or after a skip."""
-        self._finalized = finalized
+    def gather(self, rows: Pass, series: I32, value: F64, threads: int) -> list[Work]:
+        """What is to be done to add rows to the log."""
+        return [partial(self._append, rows, series, value)] if len(rows) else []
 
-    def gather(self, time: I64, series: I32, value: F64, start: int, stop: int, first_whole: int) -> None:
-        """Adds rows [start, stop) to the log."""
-        needed = self._used + stop - start
+    def _append(self, rows: Pass, series: I32, value: F64) -> None:
+        needed = self._used + int(rows.rows_g.sum())
         if needed > len(self._log[0]):
             larger = _empty_log(max(needed, 2 * len(self._log[0])))
             for k in range(3):
                 larger[k][: self._used] = self._log[k][: self._used]
             self._log = larger
-        self._used = value_kernels.log_values(
-            time, series, value, start, stop, self._span.span, self._finalized, self._used, *self._log
-        )
+        runs = rows.start_u, rows.stop_u, rows.bucket_g, rows.first_g
+        self._used = value_kernels.log_values(series, value, *runs, self._used, *self._log)
 
-    def close(self, end: int, first_whole: int) -> None:
-        """Closes every bucket that ends by `end`; what begins before `first_whole` is dropped."""
-        self._finalized = max(end, self._finalized)
-        self._first_whole = first_whole
-
-    def take(self) -> ClosedCells:
-        """The cells of the buckets closed since the last call."""
+    def close(self, end: int, first_whole: int) -> ClosedCells:
+        """The cells of every bucket that ends by `end`, which leave the stream."""
         span = self._span.span
         closed, left = _empty_log(self._used), np.empty(1, np.int64)
         moved = value_kernels.split_log(
-            self._used, self._finalized // span, -(-self._first_whole // span), *self._log, *closed, left
+            self._used, end // span, -(-first_whole // span), *self._log, *closed, left
         )
         self._used = int(left[0])
         return _summarise(closed, moved)

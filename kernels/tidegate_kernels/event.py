@@ -55,7 +55,7 @@ def absolute_score(s: float) -> float:
     """The most a p = exp(-s) can score: 0.01 30, 0.001 63, 1e-4 90, then slowly towards 100."""
     low = s * (5.0 / 2.995732273553991)
     middle = 5.0 + (s - 2.995732273553991) * (85.0 / 6.214608098422191)
-    high = 100.0 - 92.10340371976182 / s
+    high = 100.0 - 92.10340371976182 / max(s, 1.0)
     return low if s <= 2.995732273553991 else (middle if s <= 9.210340371976182 else high)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .gather import COUNT, DEVIATION, MAX, MIN, ORIGIN, SQUARES
+from .fold import COUNT, DEVIATION, MAX, MIN, ORIGIN, SQUARES
 from .registry import kernel
 from .values import DISTINCT, MEDIAN
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from .fold import lower_fold
+
 Array = Any
 
 
-def load_u64(data: Array, at: int) -> int:
+def load_u64(data: Array, at: Any) -> Any:
     """The 8 bytes ``data[at:at + 8]`` as a little-endian u64; they need not be aligned.
 
     The caller makes sure that ``at + 8 <= len(data)``.
@@ -24,11 +26,11 @@ def load_u64(data: Array, at: int) -> int:
     return word
 
 
-def prefetch(array: Array, at: int) -> None:
+def prefetch(array: Array, at: Any) -> None:
     """Asks for the cache line of ``array[at]`` to be fetched for writing; no effect on values."""
 
 
-def trailing_zeros(word: int) -> int:
+def trailing_zeros(word: Any) -> int:
     """How many of the lowest bits of a u64 are zero; 64 for zero."""
     word = int(word)
     return (word & -word).bit_length() - 1 if word else 64
@@ -127,3 +129,4 @@ def lower() -> None:
     overload(root, jit_options=inline)(lambda x: lambda x: root_(x))
     overload(bits_of, jit_options=inline)(lambda x: lambda x: bits_of_(x))
     overload(double_of, jit_options=inline)(lambda bits: lambda bits: double_of_(bits))
+    lower_fold()

@@ -99,7 +99,7 @@ def degrees_of(w: Array, lane: int) -> float:
     b = (1.0 + 7.0 * d) * (n + SIZE_PRIOR)
     a = a if mean_square > 0.0 else 1.0
     b = b if mean_square > 0.0 else DEGREES
-    degrees = b * (n + 30.0) / (a * (n + 20.0) + 5.0 * b)
+    degrees: float = b * (n + 30.0) / (a * (n + 20.0) + 5.0 * b)
     return min(max(degrees, LEAST_DEGREES), MOST_DEGREES)
 
 

@@ -324,9 +324,9 @@ def update_blocks(
             changed = page if keeps_knots else -1
             begin_bucket(w)
             while cell < end and bucket_c[cell] == bucket:
-                lane = np.uint64(series_c[cell] % LANES)
-                prune(w, lane, clock, rates.prune, book, changed)
-                begin_value(w, lane, clock, value_c[cell], count_c[cell], book, changed)
+                at_lane: Any = np.uint64(series_c[cell] % LANES)
+                prune(w, at_lane, clock, rates.prune, book, changed)
+                begin_value(w, at_lane, clock, value_c[cell], count_c[cell], book, changed)
                 cell += 1
             if is_filling:
                 fill_zeros(w, clock, rates.prune, book, changed)

@@ -289,7 +289,8 @@ def zero_weight(w: Array, lane: int) -> float:
     clip(2 OCCUPANCY, 1e-6, 1) clip(4 OCCUPANCY_BEFORE - 1, 0, 1)
     """
     present = min(max(2.0 * w[OCCUPANCY + lane], 1e-6), 1.0)
-    return present * min(max(4.0 * w[OCCUPANCY_BEFORE + lane] - 1.0, 0.0), 1.0)
+    share: float = present * min(max(4.0 * w[OCCUPANCY_BEFORE + lane] - 1.0, 0.0), 1.0)
+    return share
 
 
 @device

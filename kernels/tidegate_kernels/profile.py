@@ -53,6 +53,7 @@ from tidegate_kernels.state import (
 
 Array = Any
 
+KNOTS_AT = int(DAY_MEAN_0)
 SEASON_VALUES = 12.0  # count of training values from which on a series may have profiles
 
 
@@ -85,7 +86,7 @@ def bring_knots(w: Array, pages: Array, page: int, day_knot: int, week_knot: int
     """Copies the knots at a phase to the work space."""
     rows = knot_rows(day_knot, week_knot)
     for k in range(len(rows)):
-        copy_row(pages, page + rows[k] * LANES, w, np.int64(DAY_MEAN_0) + k * LANES)
+        copy_row(pages, page + rows[k] * LANES, w, KNOTS_AT + k * LANES)
 
 
 @device
@@ -93,7 +94,7 @@ def keep_knots(w: Array, pages: Array, page: int, day_knot: int, week_knot: int)
     """Copies the knots at a phase back to the page."""
     rows = knot_rows(day_knot, week_knot)
     for k in range(len(rows)):
-        copy_row(w, np.int64(DAY_MEAN_0) + k * LANES, pages, page + rows[k] * LANES)
+        copy_row(w, KNOTS_AT + k * LANES, pages, page + rows[k] * LANES)
 
 
 @device

@@ -82,7 +82,8 @@ def autocorrelation(w: Array, lane: int) -> float:
 def moving_mean(w: Array, lane: int, gap: float) -> float:
     """M with this bucket's z, clipped at MULTI_CLIP: MEAN_KEEP^gap M + z / MULTI_WINDOW."""
     z = min(max(w[Z + lane], -MULTI_CLIP), MULTI_CLIP)
-    return decay(w[KEPT_MEAN + lane], MEAN_KEEP, gap) * w[MULTI + lane] + z * (1.0 / MULTI_WINDOW)
+    mean: float = decay(w[KEPT_MEAN + lane], MEAN_KEEP, gap) * w[MULTI + lane] + z * (1.0 / MULTI_WINDOW)
+    return mean
 
 
 @device
@@ -100,7 +101,8 @@ def mean_size(w: Array, lane: int) -> float:
     """
     k = w[MULTI_COUNT + lane]
     precision = (20.0 + k) / (MULTI_PRIOR + k * w[MULTI_VARIANCE + lane])
-    return abs(w[MULTI_NEXT + lane]) * root(precision)
+    size: float = abs(w[MULTI_NEXT + lane]) * root(precision)
+    return size
 
 
 @device

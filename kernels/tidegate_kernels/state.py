@@ -25,10 +25,10 @@ from tidegate_kernels.registry import device
 Array = Any
 
 LANES = 16
-ALL_LANES = np.uint64(LANES)
+ALL_LANES: Any = np.uint64(LANES)
 
 
-def _row(k: int) -> np.uint64:
+def _row(k: int) -> Any:
     return np.uint64(k * LANES)
 
 
@@ -232,7 +232,8 @@ def put(w: Array, at: int, is_on: bool, x: float) -> None:
 @device
 def gap_of(w: Array, lane: int, clock: float) -> float:
     """Buckets since the last value trained, at least 1."""
-    return max(clock - w[LAST + lane], 1.0)
+    gap: float = max(clock - w[LAST + lane], 1.0)
+    return gap
 
 
 @device

@@ -17,34 +17,37 @@ DISTINCT = 2
 SUMMARY_SIZE = 3
 
 
-@kernel("i64(in i64[], in i32[], in f64[], i64, i64, i64, i64, i64, out i64[], out i32[], out f64[])")
+@kernel(
+    "i64(in i32[], in f64[], in i64[], in i64[], in i64[], in i64[], i64, out i64[], out i32[], out f64[])"
+)
 def log_values(
-    time: Array,
     series: Array,
     value: Array,
-    start: int,
-    stop: int,
-    span: int,
-    finalized: int,
+    start_u: Array,
+    stop_u: Array,
+    bucket_g: Array,
+    first_g: Array,
     used: int,
     bucket_r: Array,
     series_r: Array,
     value_r: Array,
 ) -> int:
-    """Appends rows [start, stop) to a log of `used` rows; returns its new length.
+    """Appends the rows of a pass, bucket by bucket, to a log of `used` rows; returns its new length.
 
-    Rows before `finalized`, without a series or with a value that is not finite are left
-    out. `series` empty means that there is one series.
+    Groups and runs are those of `runs.group_runs`. Rows without a series or with a value that is
+    not finite are left out. `series` empty means that there is one series.
     """
     keyed = len(series) > 0
-    for i in range(start, stop):
-        s = series[i] if keyed else 0
-        if s < 0 or time[i] < finalized or value[i] - value[i] != 0.0:
-            continue
-        bucket_r[used] = time[i] // span
-        series_r[used] = s
-        value_r[used] = value[i]
-        used += 1
+    for g in range(len(bucket_g)):
+        for u in range(first_g[g], first_g[g + 1]):
+            for i in range(start_u[u], stop_u[u]):
+                s = series[i] if keyed else 0
+                if s < 0 or value[i] - value[i] != 0.0:
+                    continue
+                bucket_r[used] = bucket_g[g]
+                series_r[used] = s
+                value_r[used] = value[i]
+                used += 1
     return used
 
 
@@ -144,7 +147,7 @@ def summarise(
     series_c: Array,
     cells: Array,
 ) -> int:
-    """Sorts n logged rows into cells, series by series; returns how many cells there are.
+    """Sorts n logged rows into cells, bucket by bucket; returns how many cells there are.
 
     A cell has `SUMMARY_SIZE` doubles: how many values, their median (the mean of the two
     middle ones), how many are distinct. `count` has room for the larger of `n_buckets` and
@@ -152,8 +155,8 @@ def summarise(
     """
     for i in range(n):
         order_b[i] = i
-    counting_sort(bucket_r, first_bucket, n_buckets, n, order_b, count, order_a)
-    counting_sort(series_r, 0, n_series, n, order_a, count, order_b)
+    counting_sort(series_r, 0, n_series, n, order_b, count, order_a)
+    counting_sort(bucket_r, first_bucket, n_buckets, n, order_a, count, order_b)
     made = 0
     i = 0
     while i < n:
