@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tidegate.errors import DataError
 from tidegate.flatbatch import flat_batch
 from tidegate.flatrecord import NumberText, column_of, flat_record, rows_to_batch
-from tidegate.ndjson import MALFORMED, Tally, one_a_line, read_exactly, read_fast, read_json
+from tidegate.jsonarrow import one_a_line, read_fast
+from tidegate.ndjson import MALFORMED, Tally, read_exactly, read_json
 from tidegate.valuetext import text_of
 
 NAMES = st.sampled_from(["time", "k", "v", "a", "b", "a.b", "é"])
@@ -245,7 +246,7 @@ def test_an_odd_record_slows_only_its_piece(monkeypatch: pytest.MonkeyPatch, for
 
     monkeypatch.setattr("tidegate.ndjson.read_exactly", counted)
     monkeypatch.setattr("tidegate.ndjson.PIECE_BYTES", (10_000, 1000))
-    monkeypatch.setattr("tidegate.ndjson.HEAD_BYTES", 1000)
+    monkeypatch.setattr("tidegate.jsonarrow.HEAD_BYTES", 1000)
     found, tally = read_text(data, ("k",))
     bad = odd == "oops"
     assert tally.malformed == bad

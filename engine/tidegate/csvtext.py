@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
+from .arrowblock import arrow_block
 from .errors import DataError
 from .ndjson import Tally
 
@@ -118,24 +119,38 @@ def _table(
     columns: Collection[str] | None,
     block_size: int,
 ) -> tuple[pa.Table, int]:
+    """The rows of a block, and how many were left out.
+
+    Those are looked for where there are any, and then on this thread alone: a function of ours
+    must not be left to Arrow's threads (see `arrow_block`).
+    """
     wrong: list[int] = []
 
     def leave_out(row: Any) -> str:
         wrong.append(1)
         return "skip"
 
-    table = pc_csv.read_csv(
-        pa.BufferReader(block),
-        pc_csv.ReadOptions(column_names=names, block_size=max(block_size, 1 << 20)),
-        pc_csv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=b'"' in block, invalid_row_handler=leave_out
-        ),
-        pc_csv.ConvertOptions(
-            column_types={name: KEY_TYPE for name in names if name in keys},
-            include_columns=[name for name in names if columns is None or name in columns],
-        ),
-    )
-    return table, len(wrong)
+    def parsed(handler: Callable[[Any], str] | None) -> pa.Table:
+        return pc_csv.read_csv(
+            pa.BufferReader(arrow_block(block)),
+            pc_csv.ReadOptions(
+                column_names=names, block_size=max(block_size, 1 << 20), use_threads=handler is None
+            ),
+            pc_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=b'"' in block, invalid_row_handler=handler
+            ),
+            pc_csv.ConvertOptions(
+                column_types={name: KEY_TYPE for name in names if name in keys},
+                include_columns=[name for name in names if columns is None or name in columns],
+            ),
+        )
+
+    try:
+        return parsed(None), 0
+    except pa.ArrowInvalid as error:
+        if "columns, got" not in str(error):
+            raise
+    return parsed(leave_out), len(wrong)
 
 
 def _with_null_keys(batch: pa.RecordBatch) -> pa.RecordBatch:

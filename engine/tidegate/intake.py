@@ -213,9 +213,9 @@ class Intake:
         carried = self._clock[kernels.CARRIED]
         if carried in (kernels.BELIEVED, kernels.GIVEN_UP):
             self._waiting = []
-        if (keep == kernels.WAITING).any():
-            self._waiting.append(rows.where(keep == kernels.WAITING))
         if not (keep == kernels.KEPT).all():
+            if (keep == kernels.WAITING).any():
+                self._waiting.append(rows.where(keep == kernels.WAITING))
             rows = rows.where(keep == kernels.KEPT)
         return Rows.joined([*waited, rows]) if carried == kernels.BELIEVED else rows
 

@@ -59,7 +59,7 @@ class Job:
     47
 
     `config` is a dict, JSON text, the path of a JSON file, or a `JobConfig`; `threads` is how
-    many threads the models run on (all cores by default; results do not depend on it).
+    many threads work on it (all cores by default; results do not depend on it).
 
     Raises ConfigError for a wrong configuration and NotSupportedError for one that asks for
     something not built yet. The methods may be called from any thread, one at a time.

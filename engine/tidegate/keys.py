@@ -16,9 +16,12 @@ import pyarrow as pa
 from tidegate_kernels import intern as kernels
 
 from .cells import I32, I64
+from .errors import DataError
 from .valuetext import as_text, is_text
 
 T = TypeVar("T", bound=np.generic)
+U8 = npt.NDArray[np.uint8]
+U64 = npt.NDArray[np.uint64]
 
 _FIRST = 1024
 
@@ -32,18 +35,17 @@ class Interner:
     """
 
     def __init__(self) -> None:
-        self._slots: I64 = np.full(2 * _FIRST + 1, -1, np.int64)
-        self._hashes: npt.NDArray[np.uint64] = np.empty(_FIRST, np.uint64)
-        # Code c lies in the arena from offset c to offset c + 1, as in an Arrow array.
-        self._offsets: I64 = np.zeros(_FIRST + 1, np.int64)
-        self._arena: npt.NDArray[np.uint8] = np.empty(16 * _FIRST, np.uint8)
-        self._count = 0
-        # Where the latest dictionary lies in memory, what keeps it there, and its codes.
-        self._latest: tuple[tuple[int, ...], pa.Array, I32] = ((), None, np.empty(0, np.int32))
+        self._slots: U64 = np.zeros(2 * _FIRST, np.uint64)
+        # Code c lies in the arena from start c to start c + 1, as in an Arrow array.
+        self._starts: I64 = np.zeros(_FIRST + 1, np.int64)
+        self._arena: U8 = np.zeros(16 * _FIRST, np.uint8)
+        self._count: I64 = np.zeros(1, np.int64)
+        self._latest: tuple[pa.Array, I32] | None = None
+        """The latest dictionary and its codes."""
         self.codes(pa.array([""]))
 
     def __len__(self) -> int:
-        return self._count
+        return int(self._count[0])
 
     def codes(self, column: pa.Array) -> I32:
         """The code of every row; 0 where the value is null or empty.
@@ -51,67 +53,63 @@ class Interner:
         Columns of other types than text are taken as the text of their values.
         """
         if pa.types.is_dictionary(column.type):
-            code_of = self._codes_of_dictionary(column.dictionary)
-            indices = column.indices
-            if indices.null_count:
-                code_of = np.append(code_of, np.int32(0))
-                indices = indices.cast(pa.int64()).fill_null(len(code_of) - 1)
-            elif len(code_of) == 0:
-                return np.zeros(len(column), np.int32)
-            rows: I32 = code_of[indices.to_numpy(zero_copy_only=False)]
-            return rows
+            return self._codes_of_indices(column.indices, self._codes_of_dictionary(column.dictionary))
         if not is_text(column.type):
             return self.codes(column.dictionary_encode())
         return self._intern(as_text(column))
 
+    def _codes_of_indices(self, indices: pa.Array, code_of: I32) -> I32:
+        rows = np.empty(len(indices), np.int32)
+        null = _nulls(indices)
+        places = indices.cast(pa.int32())
+        view = np.frombuffer(places.buffers()[1], np.int32, len(places), places.offset * 4)
+        if len(rows) and kernels.codes_of_indices(code_of, view, null, rows):
+            raise DataError(f"a dictionary of {len(code_of)} values has no value of some of its indices")
+        return rows
+
     def _codes_of_dictionary(self, dictionary: pa.Array) -> I32:
-        """The codes of a dictionary, found once as long as batches share it."""
-        place = (dictionary.offset, len(dictionary), *(b and b.address for b in dictionary.buffers()))
-        if place != self._latest[0]:
-            self._latest = (place, dictionary, self._intern(as_text(dictionary)))
-        return self._latest[2]
+        """The codes of a dictionary; where it begins like the latest one, they are known."""
+        known = np.empty(0, np.int32)
+        if self._latest is not None:
+            latest, codes = self._latest
+            if len(latest) <= len(dictionary) and latest.equals(dictionary.slice(0, len(latest))):
+                known = codes
+        if len(known) < len(dictionary):
+            rest = self._intern(as_text(dictionary.slice(len(known))))
+            known = np.concatenate([known, rest]) if len(known) else rest
+        self._latest = (dictionary, known)
+        return known
 
     def _intern(self, text: pa.LargeStringArray) -> I32:
         rows = len(text)
         codes = np.empty(rows, np.int32)
-        null = text.is_null().to_numpy(zero_copy_only=False).view(np.uint8)
+        if not rows:
+            return codes
+        null = _nulls(text)
         _, offset_buffer, data_buffer = text.buffers()
-        offsets = (
-            np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + rows + 1] if rows else _NONE
-        )
+        offsets = np.frombuffer(offset_buffer, np.int64, rows + 1, text.offset * 8)
         data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else _NO_BYTES
         at = 0
-        while at < rows:
-            at = kernels.intern_strings(
-                offsets,
-                data,
-                null,
-                at,
-                self._count,
-                self._slots,
-                self._hashes,
-                self._offsets[1:],
-                self._arena,
-                codes,
-            )
-            self._count = int(self._slots[-1])
-            if at < rows:
-                self._make_room(int(offsets[at + 1] - offsets[at]))
-        return codes
+        while True:
+            table = (self._count, self._slots, self._starts, self._arena)
+            at = kernels.intern_strings(offsets, data, null, at, *table, codes)
+            if at == rows:
+                return codes
+            self._make_room(int(offsets[at + 1] - offsets[at]))
 
     def _make_room(self, length: int) -> None:
-        used = int(self._offsets[self._count])
-        if used + length > len(self._arena):
-            self._arena = _longer(self._arena, max(2 * len(self._arena), used + length))
-        if self._count >= len(self._hashes):
-            self._offsets = _longer(self._offsets, 2 * self._count + 1)
-            self._hashes = _longer(self._hashes, 2 * self._count)
-        self._slots = _rehashed(self._slots, self._hashes, self._count)
+        count = len(self)
+        needed = int(self._starts[count]) + length + kernels.PADDING
+        if needed > len(self._arena):
+            self._arena = _longer(self._arena, max(2 * len(self._arena), needed))
+        if count + 2 > len(self._starts):
+            self._starts = _longer(self._starts, 2 * len(self._starts))
+        self._slots = _rehashed(self._slots, count)
 
     def texts(self) -> pa.LargeStringArray:
         """All strings, in the order of their codes; shares the table's memory."""
-        offsets, arena = pa.py_buffer(self._offsets), pa.py_buffer(self._arena)
-        return pa.LargeStringArray.from_buffers(self._count, offsets, arena)
+        starts, arena = pa.py_buffer(self._starts), pa.py_buffer(self._arena)
+        return pa.LargeStringArray.from_buffers(len(self), starts, arena)
 
 
 class KeySpace:
@@ -124,10 +122,9 @@ class KeySpace:
         """Whether records without a by value make up a series of their own, or are left out."""
         self.refused = 0
         """Records left out because their series would be one too many for the memory limit."""
-        self._count = 0 if self.fields else 1
+        self._count: I64 = np.array([0 if self.fields else 1])
         self._series_of: I32 = np.full(_FIRST, -1, np.int32)
-        self._slots: I64 = np.full(2 * _FIRST + 1, -1, np.int64)
-        self._hashes: npt.NDArray[np.uint64] = np.empty(_FIRST, np.uint64)
+        self._slots: U64 = np.zeros(2 * _FIRST, np.uint64)
         self._by: I32 = np.zeros(_FIRST, np.int32)
         self._partition: I32 = np.zeros(_FIRST, np.int32)
 
@@ -137,7 +134,7 @@ class KeySpace:
         return tuple(field for field in (self.by, self.partition) if field is not None)
 
     def __len__(self) -> int:
-        return self._count
+        return int(self._count[0])
 
     def series(self, codes: Mapping[str, I32], limit: int) -> I32:
         """The series of every row, -1 for none; empty when there is but one series.
@@ -150,7 +147,7 @@ class KeySpace:
             series = self._of_codes(codes[self.fields[0]], limit)
         else:
             return np.empty(0, np.int32)
-        if self._count >= limit:
+        if len(self) >= limit:
             self.refused += int(np.count_nonzero(series == -2))
         return series
 
@@ -163,38 +160,25 @@ class KeySpace:
             self._by, self._partition = _longer(self._by, grown), _longer(self._partition, grown)
         code_of = self._by if self.by is not None else self._partition
         skip = self.by is not None and not self.use_null
-        self._count = kernels.series_of_codes(
-            codes, int(skip), self._count, limit, self._series_of, code_of, series
+        self._count[0] = kernels.series_of_codes(
+            codes, int(skip), len(self), limit, self._series_of, code_of, series
         )
         return series
 
     def _of_pairs(self, by: I32, partition: I32, limit: int) -> I32:
         series = np.empty(len(by), np.int32)
-        at = 0
-        while at < len(by):
-            at = kernels.intern_pairs(
-                by,
-                partition,
-                int(not self.use_null),
-                at,
-                self._count,
-                limit,
-                self._slots,
-                self._hashes,
-                self._by,
-                self._partition,
-                series,
-            )
-            self._count = int(self._slots[-1])
-            if at < len(by):
-                if self._count >= len(self._by):
-                    self._by, self._partition = (
-                        _longer(self._by, 2 * self._count),
-                        _longer(self._partition, 2 * self._count),
-                    )
-                    self._hashes = _longer(self._hashes, 2 * self._count)
-                self._slots = _rehashed(self._slots, self._hashes, self._count)
-        return series
+        skip, at = int(not self.use_null), 0
+        while True:
+            table = (self._count, self._slots, self._by, self._partition)
+            at = kernels.intern_pairs(by, partition, skip, at, limit, *table, series)
+            if at == len(by):
+                return series
+            if len(self) >= len(self._by):
+                self._by, self._partition = (
+                    _longer(self._by, 2 * len(self)),
+                    _longer(self._partition, 2 * len(self)),
+                )
+            self._slots = _rehashed(self._slots, len(self))
 
     def by_codes(self, series: npt.NDArray[np.integer]) -> I32:
         """The codes of the by values of some series."""
@@ -207,8 +191,15 @@ class KeySpace:
         return codes
 
 
-_NONE: I64 = np.zeros(1, np.int64)
-_NO_BYTES: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+_NO_BYTES: U8 = np.empty(0, np.uint8)
+
+
+def _nulls(column: pa.Array) -> U8:
+    """1 where the value of a row is null; empty when none is."""
+    if not column.null_count:
+        return _NO_BYTES
+    nulls: U8 = column.is_null().to_numpy(zero_copy_only=False).view(np.uint8)
+    return nulls
 
 
 def _longer(array: npt.NDArray[T], size: int, fill: int = 0) -> npt.NDArray[T]:
@@ -218,11 +209,11 @@ def _longer(array: npt.NDArray[T], size: int, fill: int = 0) -> npt.NDArray[T]:
     return longer
 
 
-def _rehashed(slots: I64, hashes: npt.NDArray[np.uint64], count: int) -> I64:
+def _rehashed(slots: U64, count: int) -> U64:
     """A table of slots at most a quarter full, with every code in it."""
-    size = len(slots) - 1
+    size = len(slots)
     while size < 4 * (count + 1):
         size *= 2
-    slots = np.full(size + 1, -1, np.int64)
-    kernels.rehash(hashes, count, slots)
-    return slots
+    larger = np.zeros(size, np.uint64)
+    kernels.rehash(slots, larger)
+    return larger

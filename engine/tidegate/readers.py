@@ -15,18 +15,23 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from .columnfiles import arrow_batches, parquet_batches
 from .csvtext import read_csv
 from .errors import DataError
 from .flatbatch import clear_errors, flat_batches
 from .flatrecord import column_of, flat_record, rows_to_batch
 from .ndjson import Tally, read_json
+from .readahead import ReadAhead
 
 BATCH_ROWS = 1 << 17
+MOST_ROWS = 1 << 20
+"""A larger batch in memory is taken in slices: the columns made of it stay small."""
 ACCEPTED = (
     "a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, anything with __arrow_c_stream__ or "
     "__arrow_c_array__ (polars, pandas, DuckDB), a dict of columns, dicts, or JSON text"
@@ -37,22 +42,45 @@ class Batches(Iterator[pa.RecordBatch]):
     """An iterator of flat record batches that counts what it reads.
 
     ``malformed`` is the number of records that could not be read, ``input_bytes`` the size
-    of the text or file read so far (0 for what is in memory as columns).
+    of the text or file read so far (0 for what is in memory as columns). Both are as of the
+    batch that was taken last. `close` ends the reading early; the end of all batches does so too.
     """
 
-    def __init__(self, batches: Iterator[pa.RecordBatch], tally: Tally) -> None:
-        self._batches, self._tally = batches, tally
+    def __init__(self, batches: Iterator[pa.RecordBatch], tally: Tally, *, ahead: bool = False) -> None:
+        self._batches: Iterator[pa.RecordBatch] | ReadAhead[pa.RecordBatch, tuple[int, int]] = batches
+        self._tally = tally
+        if ahead:
+            self._batches = ReadAhead(batches, lambda: (tally.input_bytes, tally.malformed))
 
     def __next__(self) -> pa.RecordBatch:
         return next(self._batches)
 
+    def _counts(self) -> tuple[int, int]:
+        if isinstance(self._batches, ReadAhead):
+            return self._batches.noted
+        return self._tally.input_bytes, self._tally.malformed
+
     @property
     def malformed(self) -> int:
-        return self._tally.malformed
+        return self._counts()[1]
 
     @property
     def input_bytes(self) -> int:
-        return self._tally.input_bytes
+        return self._counts()[0]
+
+    def close(self) -> None:
+        """Ends the reading and closes the file that was opened for it."""
+        end = getattr(self._batches, "close", None)
+        if end is not None:
+            end()
+
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"Batches(malformed={self.malformed}, input_bytes={self.input_bytes})"
@@ -75,10 +103,13 @@ def to_batches(data: Any, keys: Collection[str] = ()) -> Batches:
 
 
 def _weighed(batches: Iterator[pa.RecordBatch], tally: Tally) -> Iterator[pa.RecordBatch]:
-    """The batches, their size in memory counted as it goes."""
+    """The batches, none of very many rows, their size in memory counted as it goes."""
     for batch in batches:
         tally.input_bytes += batch.nbytes
-        yield batch
+        if batch.num_rows <= MOST_ROWS:
+            yield batch
+        else:
+            yield from (batch.slice(row, MOST_ROWS) for row in range(0, batch.num_rows, MOST_ROWS))
 
 
 def _memory_batches(data: Any, keys: Collection[str], tally: Tally) -> Iterator[pa.RecordBatch]:
@@ -239,13 +270,16 @@ def read(
     *,
     columns: Collection[str] | None = None,
     keys: Collection[str] = (),
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int | None = None,
+    ahead: bool = True,
 ) -> Batches:
     """Record batches of a file (a path or a binary file object), in bounded memory.
 
     The format is known by the content first and the name second: see FORMATS. ``columns``
     are the only ones wanted, ``keys`` stay text as it was written (dictionary-encoded where
-    that is cheap). Raises DataError, here for a file that is missing, empty or unknown.
+    that is cheap); ``batch_rows`` are in a batch of Parquet. The next two batches are read on a
+    thread of their own, while the caller works on this one, unless ``ahead`` is false. Raises
+    DataError, here for a file that is missing, empty or unknown.
     """
     tally = Tally()
     is_object = hasattr(path, "read")
@@ -260,15 +294,29 @@ def read(
             if not is_object:
                 file.close()
             raise
-    return Batches(_closing(flat_batches(batches, name, columns), None if is_object else file), tally)
+    closing = _Closing(flat_batches(batches, name, columns), None if is_object else file)
+    return Batches(closing, tally, ahead=ahead)
 
 
-def _closing(batches: Iterator[pa.RecordBatch], file: Any) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from batches
-    finally:
-        if file is not None:
-            file.close()
+class _Closing(Iterator[pa.RecordBatch]):
+    """Batches of a file that is closed with the last of them, or when they are let go."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], file: Any) -> None:
+        self._batches, self._file = batches, file
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            return next(self._batches)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._batches = iter(())
+        if self._file is not None:
+            self._file.close()
+
+    __del__ = close
 
 
 def _opened(name: str) -> Any:
@@ -284,7 +332,7 @@ def _file_batches(
     name: str,
     columns: Collection[str] | None,
     keys: Collection[str],
-    batch_rows: int,
+    batch_rows: int | None,
     tally: Tally,
 ) -> Iterator[pa.RecordBatch]:
     start = file.tell() if hasattr(file, "seekable") and file.seekable() else None
@@ -301,12 +349,17 @@ def _file_batches(
         return read_csv(source.read, keys, tally, columns)
     if found == "Arrow stream":
         return iter(pa.ipc.open_stream(pa.PythonFile(source, "r")))
-    opened = _parquet if found == "Parquet" else _arrow_file
+    spooled = None
     if packed or start is None:
-        spooled = _spooled(source)
-        return _closing(opened(spooled, columns, keys, batch_rows), spooled)
-    file.seek(start)
-    return opened(file, columns, keys, batch_rows)
+        file = spooled = _spooled(source)
+    elif start == 0 and isinstance(path := getattr(file, "name", None), str) and os.path.isfile(path):
+        file = path  # read by Arrow's threads, without Python
+    else:
+        file.seek(start)
+    if found == "Parquet":
+        unpacked = Tally() if packed else tally
+        return _Closing(parquet_batches(file, columns, keys, batch_rows, unpacked), spooled)
+    return _Closing(arrow_batches(file, columns), spooled)
 
 
 def _format_of(head: bytes, name: str) -> str:
@@ -337,40 +390,3 @@ def _spooled(source: _Source) -> Any:
     shutil.copyfileobj(source, file, 1 << 20)
     file.seek(0)
     return file
-
-
-def _parquet(
-    file: Any, columns: Collection[str] | None, keys: Collection[str], batch_rows: int
-) -> Iterator[pa.RecordBatch]:
-    import pyarrow.parquet as pq
-
-    plain = pq.ParquetFile(file)
-    schema = plain.schema_arrow
-    texts = [
-        f.name
-        for f in schema
-        if f.name in keys and (pa.types.is_string(f.type) or pa.types.is_large_string(f.type))
-    ]
-    parquet = pq.ParquetFile(file, metadata=plain.metadata, read_dictionary=texts)
-    return iter(parquet.iter_batches(batch_rows, columns=_wanted(schema, columns)))
-
-
-def _arrow_file(
-    file: Any, columns: Collection[str] | None, keys: Collection[str], batch_rows: int
-) -> Iterator[pa.RecordBatch]:
-    path = getattr(file, "name", None)
-    source = pa.memory_map(path) if isinstance(path, str) and os.path.isfile(path) else file
-    reader = pa.ipc.open_file(source)
-    wanted = _wanted(reader.schema, columns)
-    if wanted is not None:
-        places = [place for place, name in enumerate(reader.schema.names) if name in wanted]
-        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=places))
-    for position in range(reader.num_record_batches):
-        yield reader.get_batch(position)
-
-
-def _wanted(schema: pa.Schema, columns: Collection[str] | None) -> list[str] | None:
-    """The columns of a file that hold any of the wanted ones, also inside of structs."""
-    if columns is None:
-        return None
-    return [n for n in schema.names if n in columns or any(c.startswith(f"{n}.") for c in columns)]

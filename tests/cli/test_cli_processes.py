@@ -22,7 +22,6 @@ import tidegate
 from tidegate.cli.failures import Interrupted
 from tidegate.cli.interrupts import Interruptible
 from tidegate.cli.progress import Progress
-from tidegate.cli.readahead import ReadAhead
 
 
 def test_progress_shows_the_part_that_is_read() -> None:
@@ -31,28 +30,6 @@ def test_progress_shows_the_part_that_is_read() -> None:
     assert line == "[######------------------]  25%  5,000 records, 2,500 records/s"
     assert "50%" in Progress(total_bytes=1000, total_rows=10_000).line(5000, 0, 2.0)
     assert Progress().line(5000, 0, 2.0) == "5,000 records, 2,500 records/s"
-
-
-def test_reading_ahead_raises_in_its_turn() -> None:
-    """Items come in order, and what the iterator raises comes after them."""
-
-    def items():  # type: ignore[no-untyped-def]
-        yield 1
-        yield 2
-        raise OSError("gone")
-
-    taken = []
-    with pytest.raises(OSError, match="gone"), ReadAhead(items()) as ahead:
-        taken.extend(iter(lambda: next(ahead), None))
-    assert taken == [1, 2]
-
-
-def test_reading_ahead_stops_with_the_block() -> None:
-    """Who leaves early does not leave a thread that reads on."""
-    reader = ReadAhead(iter(range(1000)))
-    with reader as ahead:
-        assert next(ahead) == 0
-    assert not reader._thread.is_alive()
 
 
 def test_ctrl_c_tells_what_was_done(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,6 @@ from .failures import Problems
 from .interrupts import Interruptible
 from .outputs import Output
 from .progress import Progress
-from .readahead import ReadAhead
 from .source import Source, key_fields, never_seen, settle, unreadable_time
 from .summary import notes, summary
 from .table import chosen, lines
@@ -84,10 +83,10 @@ def _post_all(job: Job, source: Source, run: Interruptible) -> int:
     reader, batches = source.batches({*analysed, time_field})
     rows = 0
     with (
-        ReadAhead(batches) as ahead,
+        reader,
         Progress(total_bytes=source.size, total_rows=source.rows) as progress,
     ):
-        for batch in ahead:
+        for batch in batches:
             job.post(batch)
             rows += batch.num_rows
             unseen = [name for name in unseen if not _holds(batch, name)]

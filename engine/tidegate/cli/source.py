@@ -61,13 +61,15 @@ class Source:
         self._keys = keys
         self._path: str | None = file if is_regular else None
         if is_regular:
-            self._stream = read(file, batch_rows=_SAMPLE_ROWS)
+            self._stream = read(file, batch_rows=_SAMPLE_ROWS, ahead=False)
         elif os.path.exists(file) and not os.path.isdir(file):
             descriptor = os.open(file, os.O_RDONLY)  # a named pipe; open until the process ends
             self._stream = read(_Pipe(partial(os.read, descriptor), file), keys=keys)
         else:
             self._stream = read(_standard_input() if file == "-" else file, keys=keys)
         first = next(self._stream, None)
+        if is_regular:
+            self._stream.close()
         if first is None:
             raise Problems(f"{self.label}: holds no records")
         self.sample: pa.RecordBatch = first
