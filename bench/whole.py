@@ -1,87 +1,75 @@
-"""The model by itself, and a whole job from an Arrow table to results."""
+"""Whole jobs: from an Arrow table in memory to results."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 
 import tidegate
-from tidegate.cells import Cells, ClosedCells
 from tidegate.config import JobConfig
-from tidegate.model import Calendar, FeatureModel, Run
 
-from .inputs import SPAN_MS, START_MS, Events, config
+from .gather import read_memory
+from .inputs import Events, config, events
+from .measure import CORES, Run, Size, medians
+from .tables import NO_GOAL, Table, at_least
 
-
-class OneThread:
-    """A pool that runs every piece itself."""
-
-    size = 1
-    map = staticmethod(map)
-
-
-def model(n_series: int, n_buckets: int) -> Callable[[], int]:
-    """Predict, score and train: one value for every series and bucket, a seasonal series each.
-
-    Each run goes on with the next `n_buckets` buckets, so that the models are in their stride
-    after the first.
-    """
-    detector = JobConfig.parse(config("mean")).analysis_config.detectors[0]
-    feature = FeatureModel(detector, "mean", SPAN_MS, 8640)
-    random = np.random.default_rng(1)
-    position = [START_MS // SPAN_MS]
-    pool = OneThread()
-
-    def prepare() -> tuple[Cells, Run]:
-        first = position[0]
-        position[0] += n_buckets
-        bucket = np.repeat(np.arange(first, first + n_buckets), n_series)
-        series = np.tile(np.arange(n_series, dtype=np.int32), n_buckets)
-        phase = 2 * np.pi * (bucket * SPAN_MS % 86_400_000) / 86_400_000
-        record = np.zeros((len(bucket), 6))
-        record[:, 0] = 1.0
-        record[:, 1] = 100.0 + 10.0 * np.sin(phase) + random.normal(0.0, 3.0, len(bucket))
-        cells = ClosedCells(bucket, series, record.reshape(-1), 6).by_series(n_series)
-        return cells, Run(Calendar.of(first, first + n_buckets, SPAN_MS), 0, learn=True)
-
-    prepared = [prepare()]
-
-    def run() -> int:
-        cells, span = prepared.pop()
-        return int(feature.run(cells, span, pool).scored_b.sum())
-
-    def ready() -> None:
-        prepared[:] = [prepare()]
-
-    run.ready = ready  # type: ignore[attr-defined]
-    return run
+DISORDER_MS = 300_000
 
 
 def job(
-    events: Events, function: str, threads: int, *, plain: bool = False, disorder_ms: int = 0
-) -> Callable[[], int]:
-    """A whole job: post one Arrow table, flush, and read how many buckets there are.
+    data: Events, function: str, threads: int, *, plain: bool = False, disorder_ms: int = 0, span: str = "5m"
+) -> Run:
+    """A whole job: post one Arrow table, advance to the end of its last bucket, count the buckets.
 
     `plain` gives keys as strings instead of a dictionary; `disorder_ms` delays each record by
     up to so much, with a latency of twice that.
     """
-    table = events.table()
+    table = data.table()
     if plain:
         table = table.set_column(1, "host", table["host"].cast(pa.string()))
-    settings = config(function)
     if disorder_ms:
-        delay = np.random.default_rng(3).integers(0, disorder_ms, len(events.time))
-        table = table.take(pa.array(np.argsort(events.time + delay, kind="stable")))
-        settings["analysis_config"]["latency"] = f"{2 * disorder_ms // 1000}s"
+        delay = np.random.default_rng(3).integers(0, disorder_ms, len(data))
+        table = table.take(pa.array(np.argsort(data.time + delay, kind="stable")))
+    settings = config(function, span, f"{2 * disorder_ms // 1000}s" if disorder_ms else None)
+
+    span_ms = JobConfig.parse(settings).analysis_config.bucket_span_ms
+    end = (int(data.time[-1]) // span_ms + 1) * span_ms
 
     def run() -> int:
         with tidegate.Job(settings, threads=threads) as whole:
             counts = whole.post(table)
-            whole.flush()
-            if counts.processed_record_count != len(events.time):
+            whole.flush(advance_time=end)
+            if counts.processed_record_count != len(data):
                 raise AssertionError(f"not all records were used: {counts}")
             return int(whole.buckets().num_rows)
 
     return run
+
+
+def jobs(data: Events) -> dict[str, Run]:
+    """The jobs that are measured, over the same records."""
+    disordered = f"mean, disordered by up to {DISORDER_MS // 60_000} minutes, latency twice that"
+    return {
+        "mean, 1 thread": job(data, "mean", 1),
+        f"mean, {CORES} threads": job(data, "mean", CORES),
+        f"count, {CORES} threads": job(data, "count", CORES),
+        f"mean, keys as plain strings, {CORES} threads": job(data, "mean", CORES, plain=True),
+        f"{disordered}, {CORES} threads": job(data, "mean", CORES, disorder_ms=DISORDER_MS),
+    }
+
+
+def table(size: Size) -> Table:
+    """Rates of whole jobs, and what part of reading the columns they come to."""
+    data = events(size.rows, 1_000)
+    taken = medians(jobs(data) | {"read": read_memory(data)}, size.repeats)
+    read = taken.pop("read")
+    first = next(iter(taken.values()))
+    rows = []
+    for name, spent in taken.items():
+        goal = at_least(first / spent, 1.8, "x one thread") if name == f"mean, {CORES} threads" else NO_GOAL
+        rows.append((name, f"{size.rows / spent / 1e6:.0f}", f"{spent / read:.0f}x", *goal))
+    return Table(
+        f"Arrow table to results: {size.rows / 1e6:g} M rows, 1,000 series, 5-minute buckets over a week.",
+        ("job", "M rows/s", "its time / memory read of the columns", "goal", "met"),
+        rows,
+    )
