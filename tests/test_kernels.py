@@ -1,4 +1,4 @@
-"""Every kernel gives the same bits as compiled code and as plain Python."""
+"""Every kernel gives the same bits as native code, as compiled code and as plain Python."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ job = tidegate.Job({
 }, threads=1)
 job.post(table.slice(0, 900))
 job.flush(calc_interim=True)
-job.post(table.slice(900))
+job.post(table.slice(900, 300))
+rows = table.slice(1200).to_pylist()
+job.post("\\n".join(map(json.dumps, rows)).encode())
+dates = [{**row, "at": "2024-01-01T00:00:00Z"} for row in rows]
+job.post("\\n".join(map(json.dumps, dates)).encode())  # these are no times of this format
 job.flush(advance_time=int(time[-1]) // 1000 + 7200, calc_interim=True)
 records = job.records().to_pylist()
 buckets = job.buckets().drop_columns(["processing_time_ms"]).to_pylist()
@@ -61,9 +65,9 @@ print(json.dumps([registry.mode(), used, tables, len(records), processed, sorted
 """
 
 
-def run(mode: str) -> list:
+def run(mode: str, level: str = "") -> list:
     """What a job over several functions and keys comes to, with kernels run in one way."""
-    environment = {**os.environ, "TIDEGATE_KERNELS": mode}
+    environment = {**os.environ, "TIDEGATE_KERNELS": mode, "TIDEGATE_CPU_LEVEL": level}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
         env=environment,
@@ -75,14 +79,29 @@ def run(mode: str) -> list:
     return json.loads(done.stdout)
 
 
-def test_compiled_and_interpreted_kernels_agree():
+@pytest.fixture(scope="module")
+def compiled() -> list:
+    """What the job comes to with kernels that are compiled at run time."""
+    return run("jit")
+
+
+def test_compiled_and_interpreted_kernels_agree(compiled):
     """A job over every kind of stream gives identical results, to the last bit, either way."""
-    compiled, interpreted = run("jit"), run("python")
+    interpreted = run("python")
     assert (compiled[0], interpreted[0]) == ("jit", "python")
     assert compiled[1] == interpreted[1] == compiled[5]
     assert compiled[3] > 0
     assert compiled[4] > 1000
     assert compiled[2:] == interpreted[2:]
+
+
+def test_native_kernels_of_every_level_agree(compiled, library):
+    """The native library gives the same bits, whichever code of this processor it uses."""
+    assert library.levels
+    for level in library.levels:
+        native = run("native", level)
+        assert native[0] == "native"
+        assert native[1:] == compiled[1:], level
 
 
 @pytest.mark.parametrize("text", ["i64(f64[])", "i64(in f64)", "i64(in q8[])", "nothing(i64)"])
@@ -103,10 +122,12 @@ def test_names_are_unique():
 
 
 def test_unknown_mode(monkeypatch, capsys):
-    """An unknown mode is said once and compiled kernels are used."""
+    """An unknown mode is said once and ignored."""
+    monkeypatch.delenv("TIDEGATE_KERNELS", raising=False)
+    usual = registry.mode()
     monkeypatch.setenv("TIDEGATE_KERNELS", "gpu")
-    assert registry.mode() == "jit"
-    assert "'gpu' is not one of jit, python" in capsys.readouterr().err
+    assert (registry.mode(), registry.mode()) == (usual, usual)
+    assert capsys.readouterr().err == "TIDEGATE_KERNELS='gpu' is not one of native, jit, python; ignored\n"
 
 
 SCORE_ONE = """
@@ -142,8 +163,8 @@ def test_a_cached_kernel_sees_a_change_of_a_helper_in_another_file(tmp_path):
     before, _ = scored()
     helper = package / "event.py"
     text = helper.read_text()
-    assert text.count("return 100.0 - 92.") == 1
-    helper.write_text(text.replace("return 100.0 - 92.", "return 90.0 - 92."))
+    assert text.count("high = 100.0 - 92.") == 1
+    helper.write_text(text.replace("high = 100.0 - 92.", "high = 90.0 - 92."))
     changed, compiled = scored()
     again, served = scored()
     assert (changed, again) == (before - 10, changed)

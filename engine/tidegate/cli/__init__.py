@@ -1,7 +1,7 @@
-"""The command line: ``tidegate detect``, ``check`` and ``functions``.
+"""The command line: ``tidegate detect``, ``check``, ``functions`` and ``info``.
 
 Nothing that is imported here imports numpy, pyarrow or Numba: help and wrong options answer
-at once. `run` does, and is imported when there is a file to read.
+at once. `run` and the kernels do, and are imported when they are needed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from .check import check
 from .detect import detect
 from .failures import Program
 from .functions import functions
+from .info import info
 
 __all__ = ["main"]
 
@@ -23,5 +24,5 @@ def main() -> None:
     """Finds anomalies in time series: in files, with the jobs of the tidegate engine."""
 
 
-for command in (detect, check, functions):
+for command in (detect, check, functions, info):
     main.add_command(command)

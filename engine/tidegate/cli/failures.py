@@ -54,6 +54,13 @@ class Program(click.Group):
         except click.ClickException as error:
             click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
             status = error.exit_code
+        except ImportError as error:
+            from tidegate_kernels import NativeError
+
+            if not isinstance(error, NativeError):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            status = Problems.exit_code
         except click.Abort:
             click.echo("Interrupted: nothing was done", err=True)
             status = INTERRUPTED
