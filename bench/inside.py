@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import tidegate
-from tidegate.cells import F64, FEATURES, ClosedCells
+from tidegate.cells import F64, Cells, ClosedCells
 from tidegate.config import JobConfig
 from tidegate.engine import PASS_BUCKETS, PASS_CELLS
 from tidegate.model import Calendar, FeatureModel, Run
@@ -18,7 +18,6 @@ from tidegate.passes import Planner, Span
 from tidegate.streams import CellStream
 from tidegate.threads import Threads
 from tidegate.timeline import MAX_FILLED_BUCKETS
-from tidegate_kernels.features import take_feature
 
 from .inputs import SPAN_MS, Events, config
 
@@ -44,9 +43,8 @@ def gathered(events: Events, threads: int) -> Iterator[ClosedCells]:
 
 def statistic(cells: ClosedCells, name: str) -> F64:
     """Count, sum, min or max of every closed cell."""
-    value, count = np.empty(len(cells)), np.empty(len(cells))
-    take_feature(np.arange(len(cells)), cells.record_c, cells.width, FEATURES[name], value, count)
-    return value
+    in_place = Cells(cells, np.arange(len(cells)), np.zeros(1, np.int64))
+    return in_place.columns(name, 0, len(cells))[2]
 
 
 def scorer(threads: int, span_ms: int = SPAN_MS) -> Callable[[F64, int], Callable[[], int]]:

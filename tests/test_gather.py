@@ -13,13 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.cells import FEATURES, ClosedCells
+from tidegate.cells import ClosedCells
 from tidegate.columns import to_float
 from tidegate.keys import Interner, KeySpace
 from tidegate.passes import Planner, Span
 from tidegate.streams import CellStream, ValueStream
 from tidegate.threads import Threads
-from tidegate_kernels.features import take_feature
 
 SPAN = 1000
 ROWS = st.lists(
@@ -89,9 +88,8 @@ def by_cell(taken: list[ClosedCells], feature: str) -> dict[tuple[int, int], flo
     """One feature of every cell."""
     out = {}
     for closed in taken:
-        values, counts = np.empty(len(closed)), np.empty(len(closed))
-        take_feature(np.arange(len(closed)), closed.record_c, closed.width, FEATURES[feature], values, counts)
-        cells = zip(closed.bucket_c.tolist(), closed.series_c.tolist(), strict=True)
+        buckets, series, values, _ = closed.by_block(71).columns(feature, 0, len(closed))
+        cells = zip(buckets.tolist(), series.tolist(), strict=True)
         out.update(zip(cells, values.tolist(), strict=True))
     return out
 

@@ -52,20 +52,18 @@ class Cells:
 
     def __init__(self, cells: Sequence[Cell], n_series: int) -> None:
         self._cells = sorted(cells, key=lambda cell: (cell.series // LANES, cell.bucket, cell.series))
-        self.bucket_c = np.array([cell.bucket for cell in self._cells], np.int64)
-        self.order = np.arange(len(cells))
-        self.series_c = np.array([cell.series for cell in self._cells], np.int32)
         blocks = np.arange(-(-n_series // LANES) + 1)
-        self.first_b = np.searchsorted(self.series_c // LANES, blocks).astype(np.int64)
+        of_block = [cell.series // LANES for cell in self._cells]
+        self.first_b = np.searchsorted(of_block, blocks).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self._cells)
 
-    def feature(self, name: str) -> tuple[Any, Any]:
-        """Values and counts, whatever the feature."""
-        columns = [(cell.value, cell.records) for cell in self._cells]
-        value_c, count_c = np.array(columns, np.float64).reshape(-1, 2).T.copy()
-        return value_c, count_c
+    def columns(self, feature: str, start: int, stop: int) -> tuple[Any, ...]:
+        """Buckets, series, values and counts, whatever the feature."""
+        cells = self._cells[start:stop]
+        dtypes = (np.int64, np.int32, np.float64, np.float64)
+        return tuple(np.array([cell[k] for cell in cells], dtype) for k, dtype in enumerate(dtypes))
 
 
 class Alone:

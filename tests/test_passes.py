@@ -29,7 +29,10 @@ def jobs(draw: st.DrawFn) -> tuple[Rows, int, int]:
     n_series, buckets = draw(st.sampled_from([1, 3, 70])), draw(st.integers(0, 3))
     row = st.tuples(st.integers(0, 15 * SPAN), st.integers(-1, n_series - 1), VALUES)
     rows, newest, kept = draw(st.lists(row, max_size=80)), 0, []
-    for time, series, value in sorted(rows) if draw(st.booleans()) else rows:
+    order = draw(st.sampled_from(["as they come", "by time", "by bucket and series"]))
+    if order != "as they come":
+        rows.sort(key=lambda row: row if order == "by time" else (row[0] // SPAN, row[1]))
+    for time, series, value in rows:
         newest = max(newest, time)
         if time >= newest // SPAN * SPAN - buckets * SPAN:
             kept.append((time, series, value))

@@ -43,8 +43,7 @@ class Spy:
 
     def note(self, model: FeatureModel, cells: Any, run: Any) -> None:
         """Copies the cells of a run: the engine will use their memory again."""
-        values, counts = cells.feature(model.feature)
-        series_c, buckets = cells.series_c, cells.bucket_c
+        buckets, series_c, values, counts = cells.columns(model.feature, 0, len(cells))
         inside = (buckets >= run.calendar.bucket_from) & (buckets < run.calendar.bucket_to)
         assert inside.all() or not run.learn, "a closed cell lies outside of its pass"
         columns = (column[inside].tolist() for column in (buckets, series_c, values, counts))

@@ -50,30 +50,35 @@ class ClosedCells:
         order = np.empty(len(self), np.int64)
         first_b = np.empty(n_blocks + 1, np.int64)
         block_kernels.sort_by_block(self.series_c, n_blocks, first_b, order)
-        return Cells(self.bucket_c[order], self.series_c[order], self.record_c, self.width, order, first_b)
+        return Cells(self, order, first_b)
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
     """Cells sorted by block of series: cells ``first_b[b]:first_b[b + 1]`` are those of block b.
 
-    Within a block they come bucket by bucket. The statistics are where they were: those of
-    cell c in row ``order[c]`` of `record_c`.
+    Within a block they come bucket by bucket. Cell c is row ``order[c]`` of `closed`.
     """
 
-    bucket_c: I64
-    series_c: I32
-    record_c: F64
-    width: int
+    closed: ClosedCells
     order: I64
     first_b: I64
 
     def __len__(self) -> int:
-        return len(self.bucket_c)
+        return len(self.order)
 
-    def feature(self, name: str) -> tuple[F64, F64]:
-        """Values (NaN: no sample) and record counts of one feature, cell by cell in `order`."""
-        value_c = np.empty(len(self), np.float64)
-        count_c = np.empty(len(self), np.float64)
-        feature_kernels.take_feature(self.order, self.record_c, self.width, FEATURES[name], value_c, count_c)
-        return value_c, count_c
+    def columns(self, feature: str, start: int, stop: int) -> tuple[I64, I32, F64, F64]:
+        """Buckets, series, values (NaN: no sample) and record counts of the cells [start, stop)."""
+        n = stop - start
+        made = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n), np.empty(n)
+        closed = self.closed
+        feature_kernels.take_cells(
+            self.order[start:stop],
+            closed.bucket_c,
+            closed.series_c,
+            closed.record_c,
+            closed.width,
+            FEATURES[feature],
+            *made,
+        )
+        return made

@@ -26,6 +26,7 @@ _BY_RECORDS = ("mean", "median", "min", "max", "varp")
 _GROWS_WITH_BUCKET = ("count", "distinct_count", "sum")
 """Features of an open bucket that are still growing: interim results allow for what is missing."""
 _PIECE = 256  # buckets of blocks below which a second thread costs more than it brings
+_LARGEST_PIECE = 1 << 12  # above, what a piece reads and writes outgrows the nearer cache
 _MOST_NEW_BLOCKS = 1 << 13
 _FIRST_RESULTS = 1024
 
@@ -156,7 +157,6 @@ class FeatureModel:
         """Scores, and with ``run.learn`` then trains, every series with its cells in time order."""
         n_blocks = len(cells.first_b) - 1
         self.grow(n_blocks)
-        value_c, count_c = cells.feature(self.feature)
         if self._zero_fill and run.learn:
             blocks = np.arange(n_blocks)
             load = n_blocks * len(run.calendar)
@@ -171,21 +171,22 @@ class FeatureModel:
             self._make_pages(blocks)
 
         def piece(k: int) -> Scored:
-            part = slice(bounds[k], bounds[k + 1])
+            begin, end = bounds[k], bounds[k + 1]
             return self._run_piece(
-                blocks[part],
-                first[bounds[k] : bounds[k + 1] + 1],
-                (cells.bucket_c, cells.series_c, value_c, count_c),
+                blocks[begin:end],
+                first[begin : end + 1] - first[begin],
+                cells.columns(self.feature, first[begin], first[end]),
                 self._free[pages[k] : pages[k + 1]],
                 run,
                 completeness_b,
             )
 
-        pieces = max(1, min(pool.size, len(blocks), load // _PIECE))
+        pieces = max(min(pool.size, load // _PIECE), load // _LARGEST_PIECE)
+        pieces = max(1, min(pieces, len(blocks)))
         bounds = _even_bounds(first, pieces, by_cells=not self._zero_fill)
         pages = np.append(0, np.cumsum(self._page_b[blocks] < 0))[bounds] if run.learn else bounds
         parts = list(pool.map(piece, range(pieces)))
-        if run.learn:
+        if run.learn and pages[-1]:
             self._free = np.setdiff1d(self._free, self._page_b[blocks], assume_unique=True)
         return _joined(parts)
 

@@ -22,9 +22,22 @@ FEATURE_MEDIAN = 6
 FEATURE_DISTINCT = 7
 
 
-@kernel("i64(in i64[], in f64[], i64, i64, out f64[], out f64[])")
-def take_feature(order: Array, cells: Array, width: int, feature: int, value_c: Array, count_c: Array) -> int:
-    """Values and record counts of one feature, cell after cell in the given order.
+@kernel(
+    "i64(in i64[], in i64[], in i32[], in f64[], i64, i64, out i64[], out i32[], out f64[], out f64[])"
+)
+def take_cells(
+    order: Array,
+    bucket_c: Array,
+    series_c: Array,
+    cells: Array,
+    width: int,
+    feature: int,
+    bucket_o: Array,
+    series_o: Array,
+    value_o: Array,
+    count_o: Array,
+) -> int:
+    """Buckets, series, values and record counts of one feature, cell after cell in the given order.
 
     `feature` is one of the ``FEATURE_`` constants; cells of a counting stream have the count
     alone, cells of a value stream count, median and distinct count. The population variance
@@ -32,6 +45,8 @@ def take_feature(order: Array, cells: Array, width: int, feature: int, value_c: 
     """
     made = 0
     for i in range(len(order)):
+        bucket_o[i] = bucket_c[order[i]]
+        series_o[i] = series_c[order[i]]
         at = order[i] * width
         n = cells[at + COUNT]
         x = n
@@ -54,6 +69,6 @@ def take_feature(order: Array, cells: Array, width: int, feature: int, value_c: 
             x = np.nan
         else:
             made += 1
-        value_c[i] = x
-        count_c[i] = n
+        value_o[i] = x
+        count_o[i] = n
     return made

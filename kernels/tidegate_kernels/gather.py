@@ -29,6 +29,7 @@ FAR_NUMBERS = 1 << 16
 """Series from which on records, or numbers of cells, are worth fetching ahead, because they outgrow
 the nearer cache: 1.1 to 1.25 times as fast for records, 1.1 to 2.5 times for numbers."""
 _AHEAD = 16
+_CLUSTER = 4
 
 
 @device
@@ -81,6 +82,37 @@ def count_dense(series: Array, start: int, stop: int, base: int, step: int, reco
         s = int(series[np.uint64(i)])
         if s >= 0:
             record_c[np.uint64(base + step * s)] += 1.0
+
+
+@device
+def is_clustered(series: Array, start: int, stop: int) -> bool:
+    """Whether rows of a series seem to come one after the other: the first few do."""
+    if stop - start < _CLUSTER:
+        return False
+    for i in range(start + 1, start + _CLUSTER):  # noqa: SIM110 - a kernel has no generators
+        if series[np.uint64(i)] != series[np.uint64(start)]:
+            return False
+    return True
+
+
+@device
+def add_clusters(
+    series: Array, value: Array, start: int, stop: int, base: int, step: int, record_c: Array
+) -> None:
+    """Adds rows as `add_dense` does, neighbours of one series by themselves.
+
+    Through its record each would wait for the one before: 130 M rows/s instead of 510 with one
+    series. To look for neighbours where there are none takes 8% (2026-11-23).
+    """
+    i = start
+    while i < stop:
+        s = int(series[np.uint64(i)])
+        last = i + 1
+        while last < stop and int(series[np.uint64(last)]) == s:
+            last += 1
+        if s >= 0:
+            add_alone(value, i, last, record_c, (base + step * s) * RECORD_SIZE)
+        i = last
 
 
 @device
@@ -229,6 +261,8 @@ def add_runs(
             add_alone(value, start, stop, record_c, c * width)
         elif is_dense and width == 1:
             count_dense(series, start, stop, c, step, record_c)
+        elif is_dense and is_clustered(series, start, stop):
+            add_clusters(series, value, start, stop, c, step, record_c)
         elif is_dense:
             add_dense(series, value, start, stop, c, step, n_series > FAR_RECORDS, record_c)
         else:
