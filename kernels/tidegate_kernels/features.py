@@ -22,9 +22,7 @@ FEATURE_MEDIAN = 6
 FEATURE_DISTINCT = 7
 
 
-@kernel(
-    "i64(in i64[], in i64[], in i32[], in f64[], i64, i64, out i64[], out i32[], out f64[], out f64[])"
-)
+@kernel("i64(in i64[], in i64[], in i32[], in f64[], i64, i64, out i64[], out i32[], out f64[], out f64[])")
 def take_cells(
     order: Array,
     bucket_c: Array,
