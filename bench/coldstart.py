@@ -6,6 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import venv
+from pathlib import Path
 
 from .measure import Run, Size, medians
 from .tables import NO_GOAL, Table, at_most
@@ -28,11 +31,11 @@ GOAL = 2.0
 TURNS = 9
 
 
-def process(code: str, kernels: str | None = None) -> Run:
+def process(code: str, kernels: str | None = None, python: str = sys.executable) -> Run:
     """Runs code in a fresh Python, with the kernels asked for or, with None, the default."""
 
     def run() -> int:
-        done = _python(["-c", code], kernels)
+        done = _python(["-c", code], kernels, python)
         if done.returncode:
             raise RuntimeError(f"a fresh process failed:\n{done.stderr}")
         return 1
@@ -40,34 +43,45 @@ def process(code: str, kernels: str | None = None) -> Run:
     return run
 
 
-def kernels_in_use(wanted: str | None = None) -> str | None:
-    """Which kernels a process uses that asks for `wanted`; None when they are not to be had."""
-    done = _python(["-m", "tidegate", "info", "--json"], wanted)
-    return None if done.returncode else str(json.loads(done.stdout)["kernels"])
+def kernels_in_use(python: str) -> str:
+    """Which kernels a process uses by default."""
+    done = _python(["-m", "tidegate", "info", "--json"], None, python)
+    return str(json.loads(done.stdout)["kernels"])
 
 
-def _python(arguments: list[str], kernels: str | None) -> subprocess.CompletedProcess[str]:
-    environment = {name: text for name, text in os.environ.items() if name != "TIDEGATE_KERNELS"}
+def _python(arguments: list[str], kernels: str | None, python: str) -> subprocess.CompletedProcess[str]:
+    apart = () if python == sys.executable else ("PYTHONPATH", "PYTHONHOME")
+    environment = {k: v for k, v in os.environ.items() if k not in ("TIDEGATE_KERNELS", *apart)}
     if kernels:
         environment["TIDEGATE_KERNELS"] = kernels
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([python, *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
-def runs() -> dict[str, Run]:
-    """Fresh processes: the imports, ours by default, and with each other kind of kernels there is."""
-    ways = {f"`{IMPORTS}`": process(IMPORTS), "`import tidegate`": process("import tidegate; tidegate.Job")}
-    default = kernels_in_use()
-    ways[f"tidegate, {default} kernels, by default"] = process(FIRST_RESULTS)
-    for mode in ("native", "jit"):
-        if mode != default and kernels_in_use(mode) == mode:
-            ways[f"tidegate, {mode} kernels"] = process(FIRST_RESULTS, mode)
-    return ways
+def installed(folder: Path) -> str:
+    """The Python of a new environment that has tidegate and what it needs, and nothing else."""
+    venv.create(folder, with_pip=True)
+    python = str(folder / "bin" / "python")
+    command = [python, "-m", "pip", "install", "-q", str(Path(__file__).parent.parent)]
+    subprocess.run(command, check=True)
+    return python
+
+
+def runs(python: str) -> dict[str, Run]:
+    """Fresh processes in an environment of their own, and one in that where this runs, which has pandas."""
+    default = kernels_in_use(python)
+    return {
+        f"`{IMPORTS}`": process(IMPORTS, None, python),
+        "`import tidegate`": process("import tidegate; tidegate.Job", None, python),
+        f"tidegate, {default} kernels, by default": process(FIRST_RESULTS, None, python),
+        "tidegate, jit kernels": process(FIRST_RESULTS, "jit", python),
+        f"tidegate, {kernels_in_use(sys.executable)} kernels, with pandas installed": process(FIRST_RESULTS),
+    }
 
 
 def table(size: Size) -> Table:
     """Medians of fresh processes that take turns."""
-    taken = medians(runs(), max(size.repeats, TURNS))
+    with tempfile.TemporaryDirectory() as folder:
+        taken = medians(runs(installed(Path(folder))), max(size.repeats, TURNS))
     base = next(iter(taken.values()))
     rows = []
     for name, spent in taken.items():
@@ -76,7 +90,8 @@ def table(size: Size) -> Table:
         rows.append((name, f"{1000 * spent:.0f}", f"{ratio:.2f}x", *goal))
     return Table(
         f"Cold start: from the start of a process to its end: import, open a job, post {ROWS:,} rows of 10 "
-        "series, flush and read the results. Wall time, medians of "
+        "series, flush and read the results, in an environment with tidegate and what it needs. Where pandas "
+        "is installed, pyarrow imports it when an array is made. Wall time, medians of "
         f"{max(size.repeats, TURNS)} turns after one that fills the caches on disk.",
         ("process", "ms", "its time / the imports", "goal", "met"),
         rows,
