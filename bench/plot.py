@@ -35,7 +35,7 @@ class Curve:
 
 
 def svg(curves: Sequence[Curve], kind: str = "svg") -> bytes:
-    """The picture, or with another `kind` the same as PNG: a panel an axis, a line a part."""
+    """The picture, or with another `kind` the same as PNG: a panel an axis, a line a part of the engine."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -44,7 +44,7 @@ def svg(curves: Sequence[Curve], kind: str = "svg") -> bytes:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "tidegate", "font.size": 9})
     figure, panels = pyplot.subplots(2, 2, figsize=(9, 6.4), layout="constrained")
     for panel, axis in zip(panels.flat, AXES, strict=True):
-        _draw(panel, axis, [curve for curve in curves if curve.axis == axis])
+        _draw(panel, axis, [c for c in curves if c.axis == axis and c.name in COLOURS])
     figure.suptitle("Time per unit of work")
     picture = io.BytesIO()
     figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else {})

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from . import gather, model, whole
 from .inputs import SPAN_MS, Events, even, events
@@ -105,21 +111,40 @@ def span_curves(repeats: int) -> list[Curve]:
     return [replace(curve, ticks=tuple(SPANS))]
 
 
+def control(threads: int, work: Callable[[npt.NDArray[np.uint8]], Any]) -> tuple[Run, int]:
+    """Work on 256 MB that threads share nothing of: what more threads can bring on this machine."""
+    data = np.ones(256 << 20, np.uint8)
+    parts = np.array_split(data, threads)
+
+    def run() -> int:
+        others = [Thread(target=work, args=(part,)) for part in parts[1:]]
+        for thread in others:
+            thread.start()
+        work(parts[0])
+        for thread in others:
+            thread.join()
+        return len(data)
+
+    return run, len(data)
+
+
 def thread_curves(rows: int, repeats: int) -> list[Curve]:
-    """Over threads: each part of the engine on 1 to all cores, turn by turn."""
+    """Over threads: each part of the engine on 1 to all cores, turn by turn, and what the cores can do."""
     data: Events = events(rows, 1_000)
     threads = range(1, CORES + 1)
     parts: dict[str, Callable[[int], tuple[Run, int]]] = {
         "gather": lambda n: (gather.tidegate(data, n).run, rows),
         "model": lambda n: (model.ours(1_000, model.DAY, n), 1_000 * model.DAY),
         "whole job": lambda n: (whole.job(data, "mean", n), rows),
+        "control: SHA-256": lambda n: control(n, hashlib.sha256),
+        "control: memory read": lambda n: control(n, lambda part: part.view(np.int64).max()),
     }
     curves = []
     for name, make in parts.items():
         runs = {n: make(n) for n in threads}
         taken = medians({str(n): run for n, (run, _) in runs.items()}, max(repeats, 3))
         ns = [1e9 * taken[str(n)] / runs[n][1] for n in threads]
-        unit = "series-bucket" if name == "model" else "row"
+        unit = "series-bucket" if name == "model" else "byte" if name.startswith("control") else "row"
         curves.append(Curve(name, "threads", unit, list(threads), ns, tuple(map(str, threads))))
     return curves
 
@@ -139,11 +164,12 @@ def table(size: Size, made: Sequence[Curve] | None = None) -> Table:
     """How flat the curves are, and what the second thread brings."""
     made, rows = made or curves(size), []
     for curve in made:
-        figures = f"{curve.ns[0]:.0f}", f"{curve.ns[-1]:.0f}"
+        figures = f"{curve.ns[0]:.3g}", f"{curve.ns[-1]:.3g}"
         over = f"{curve.axis}: {curve.tick(0)} to {curve.tick(-1)}"
         if curve.axis == "threads":
             ratio = curve.ns[0] / curve.ns[-1]
-            goal = NO_GOAL if curve.name == "whole job" or CORES < 2 else at_least(ratio, THREADS_GOAL)
+            has_goal = curve.name in ("gather", "model") and CORES > 1
+            goal = at_least(ratio, THREADS_GOAL) if has_goal else NO_GOAL
             change = f"{ratio:.2f}x faster"
         else:
             goal, change = NO_GOAL, f"{curve.spread:.1f}x between best and worst"
@@ -154,7 +180,8 @@ def table(size: Size, made: Sequence[Curve] | None = None) -> Table:
         f"{CELLS * RECORDS / 1e6:g} M rows and {CELLS / 1e6:g} M cells however many series they are of "
         "(the model by itself: buckets of an hour, after two weeks). Spans: "
         f"{CELLS / 1e6:g} M cells of one record, 1,000 series. Threads: {size.rows / 1e6:g} M rows of "
-        "1,000 series. The curves: [bench/scaling.svg](bench/scaling.svg).",
+        "1,000 series; the controls show what a second core brings to work that shares nothing. The "
+        "curves: [bench/scaling.svg](bench/scaling.svg).",
         ("what", "over", "unit", "first, ns", "last, ns", "", "goal", "met"),
         rows,
         pictures={"scaling.svg": svg(made)},
