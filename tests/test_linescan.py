@@ -131,7 +131,9 @@ def alike(found: Any, wanted: Any) -> bool:
     """Whether values are the same; an exact number may have come as its text from a batch of mixed kinds."""
     if type(found) is type(wanted):
         return bool(found == wanted) or str(found) == str(wanted)  # NaN
-    return text_of(found) == text_of(wanted) or (isinstance(wanted, str) and found == _number(wanted))
+    if text_of(found) == text_of(wanted) or (isinstance(wanted, str) and found == _number(wanted)):
+        return True
+    return isinstance(found, str) and isinstance(wanted, float) and _number(found) == wanted
 
 
 def _number(text: str) -> float | None:
