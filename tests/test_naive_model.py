@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -18,6 +18,7 @@ from tests.naive_scores import GROWING, NaiveModel, settings_of
 
 from tidegate import JobConfig
 from tidegate.model import Calendar, FeatureModel, Run
+from tidegate.threads import Threads
 from tidegate_kernels.state import LANES
 
 DAY_MS = 86_400_000
@@ -64,16 +65,6 @@ class Cells:
         cells = self._cells[start:stop]
         dtypes = (np.int64, np.int32, np.float64, np.float64)
         return tuple(np.array([cell[k] for cell in cells], dtype) for k, dtype in enumerate(dtypes))
-
-
-class Alone:
-    """A pool of one."""
-
-    size = 1
-
-    def map(self, work: Callable[[int], object], pieces: Iterable[int]) -> Iterator[object]:
-        """Runs the pieces here."""
-        return map(work, pieces)
 
 
 def close(ours: float, twins: float, rounding: float = 1e-9) -> bool:
@@ -123,7 +114,7 @@ class Pair:
         )
         self.model.grow(-(-self.n_series // LANES))
         before = self.model.state.copy()
-        scored = self.model.run(Cells(cells, self.n_series), run, Alone())
+        scored = self.model.run(Cells(cells, self.n_series), run, Threads(1))
         assert learn or np.array_equal(before, self.model.state)
         columns = [getattr(scored, f"{name}_r").tolist() for name in Result._fields]
         keys = list(zip(scored.bucket_r.tolist(), scored.series_r.tolist(), strict=True))

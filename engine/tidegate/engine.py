@@ -19,7 +19,7 @@ from .errors import ConfigError
 from .history import History
 from .intake import Rows
 from .keys import Interner, KeySpace
-from .model import STATE_BYTES, Calendar, FeatureModel, Pool, Run
+from .model import STATE_BYTES, Calendar, FeatureModel, Run
 from .passes import Pass, Planner, Span
 from .results import Results
 from .streams import NO_SERIES, NO_VALUES, CellStream, Stream, ValueStream
@@ -70,14 +70,14 @@ class _Lane:
         streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
         return models * STATE_BYTES + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
 
-    def findings(self, cells: dict[_Source, ClosedCells], run: Run, pool: Pool) -> list[Finding]:
+    def findings(self, cells: dict[_Source, ClosedCells], run: Run, threads: Threads) -> list[Finding]:
         """Scores, and trains, every detector with its cells."""
         by_block = {source: closed.by_block(len(self.space)) for source, closed in cells.items()}
         return [
             Finding(
                 detector,
                 self.space,
-                merged_features([m.run(by_block[source], run, pool) for source, m in features]),
+                merged_features([m.run(by_block[source], run, threads) for source, m in features]),
             )
             for detector, features in self.models
         ]

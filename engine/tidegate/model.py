@@ -1,10 +1,9 @@
-"""The models of a detector: flat state, one record per series, run by kernels on a few threads."""
+"""The models of a detector: flat state in blocks of series, run by kernels on a few threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from tidegate_kernels import model as kernels
 
 from .cells import F64, I32, I64, Cells
 from .config import Detector
-
-T = TypeVar("T")
+from .threads import Threads
 
 SIGNIFICANT = 0.01
 """Only a probability below this makes a record."""
@@ -29,15 +27,6 @@ _PIECE = 256  # buckets of blocks below which a second thread costs more than it
 _LARGEST_PIECE = 1 << 12  # above, what a piece reads and writes outgrows the nearer cache
 _MOST_NEW_BLOCKS = 1 << 13
 _FIRST_RESULTS = 1024
-
-
-class Pool(Protocol):
-    """What runs pieces of work, on threads or one after another, and keeps their order."""
-
-    size: int
-
-    def map(self, work: Callable[[int], T], pieces: Iterable[int]) -> Iterator[T]:
-        """The results of `work` for every piece, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +142,7 @@ class FeatureModel:
         pages[: len(self._pages)] = self._pages
         self._pages, self._free = pages, np.append(self._free, np.arange(used, used + new))
 
-    def run(self, cells: Cells, run: Run, pool: Pool) -> Scored:
+    def run(self, cells: Cells, run: Run, threads: Threads) -> Scored:
         """Scores, and with ``run.learn`` then trains, every series with its cells in time order."""
         n_blocks = len(cells.first_b) - 1
         self.grow(n_blocks)
@@ -181,11 +170,11 @@ class FeatureModel:
                 completeness_b,
             )
 
-        pieces = max(min(pool.size, load // _PIECE), load // _LARGEST_PIECE)
+        pieces = max(min(threads.size, load // _PIECE), load // _LARGEST_PIECE)
         pieces = max(1, min(pieces, len(blocks)))
         bounds = _even_bounds(first, pieces, by_cells=not self._zero_fill)
         pages = np.append(0, np.cumsum(self._page_b[blocks] < 0))[bounds] if run.learn else bounds
-        parts = list(pool.map(piece, range(pieces)))
+        parts = list(threads.map(piece, range(pieces)))
         if run.learn and pages[-1]:
             self._free = np.setdiff1d(self._free, self._page_b[blocks], assume_unique=True)
         return _joined(parts)
