@@ -10,10 +10,7 @@ from pathlib import Path
 
 from . import coldstart, files, flush, gather, memory, model, scaling, whole
 from .measure import Size, machine
-from .tables import Table, written
-
-README = Path(__file__).parent.parent / "README.md"
-
+from .tables import Table, keep
 
 CASES: dict[str, Callable[[Size], Table]] = {
     "gather": gather.table,
@@ -51,8 +48,7 @@ def main() -> None:
         text = f"{dated} {made.markdown()}"
         print(f"{text}\n\n({name}: {time.perf_counter() - began:.0f} s)\n", flush=True)
         if options.write:
-            readme = README.read_text(encoding="utf-8")
-            README.write_text(written(readme, {name: text}, list(CASES)), encoding="utf-8")
+            keep(name, text)
             for picture, content in made.pictures.items():
                 (Path(__file__).parent / picture).write_bytes(content)
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+SPEED = ("gather", "model", "whole", "files", "flush", "coldstart", "memory", "scaling")
+QUALITY = ("nab", "metrics", "calibration", "adapt")
+ORDER = (*SPEED, *QUALITY)
+"""The sections of the README's figures: the cases of ``python -m bench``, then those of `quality`."""
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 _SECTION = re.compile(
@@ -66,3 +73,14 @@ def written(readme: str, sections: Mapping[str, str], order: Sequence[str]) -> s
         if text is not None
     ]
     return f"{before}{BEGIN}\n" + "\n\n".join(whole) + f"\n{END}{after}"
+
+
+def keep(name: str, text: str, readme: Path = README) -> None:
+    """Puts one section into the README, where `ORDER` has it; all others stay as they are.
+
+    Raises ValueError for a name that `ORDER` does not have, rather than write nothing.
+    """
+    if name not in ORDER:
+        raise ValueError(f"section {name!r} is not in the README's order: {', '.join(ORDER)}")
+    old = readme.read_text(encoding="utf-8")
+    readme.write_text(written(old, {name: text}, ORDER), encoding="utf-8")
