@@ -42,11 +42,20 @@ class ModelRun:
         self.settings = np.zeros(model.SETTINGS_SIZE)
         self.settings[model.SPAN_MS] = SPAN_MS
         self.settings[model.THRESHOLD] = 2.0
+        self.settings[model.PRIOR_SPREAD], self.settings[model.PRIOR_COUNT] = 0.03, 2.0
         for name, value in settings.items():
             self.settings[getattr(model, name.upper())] = value
         self.rows: list[tuple[float, ...]] = []
         self.minimum: list[float] = []
         self.scored: list[int] = []
+        self.plot_s = np.empty(0, np.uint8)
+        self.bounds: list[tuple[float, ...]] = []
+
+    def plot(self, *series: int) -> ModelRun:
+        """Asks for the bounds of these series; they come in rows of `bounds.PLOT_BUCKET` and so on."""
+        self.plot_s = np.zeros(self.blocks * model.LANES, np.uint8)
+        self.plot_s[list(series)] = 1
+        return self
 
     def feed(
         self,
@@ -74,6 +83,7 @@ class ModelRun:
         capacity = max(capacity or values_sb.size, model.LANES)
         outs = [np.zeros(capacity, np.int64) for _ in range(2)] + [np.zeros(capacity) for _ in range(8)]
         minimum, scored = np.zeros(n), np.zeros(n, np.int64)
+        bounds = np.zeros(capacity * model.BOUNDS if len(self.plot_s) else 0)
         work, resume = np.zeros(model.WORK_SIZE), np.zeros(model.RESUME_SIZE, np.int64)
         rows: list[tuple[float, ...]] = []
         while not resume[model.IS_DONE]:
@@ -82,8 +92,9 @@ class ModelRun:
                 values_sb.T[cells.T][order], np.full(len(at_c), records), *phases,
                 self.state, self.page_b, self.pages, self.free, self.settings, work,
                 bucket_from, bucket_from + n, clock_offset, learn, np.full(n, completeness),
-                *outs, minimum, scored, resume,
+                self.plot_s, *outs, minimum, scored, bounds, resume,
             )  # fmt: skip
+            self.bounds += map(tuple, bounds.reshape(-1, model.BOUNDS)[: resume[model.PLOTTED]].tolist())
             rows += zip(*(out[:found].tolist() for out in outs), strict=True)
         self.free = self.free[resume[model.PAGES_TAKEN] :]
         self.rows += rows

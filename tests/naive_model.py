@@ -5,12 +5,11 @@ Written to be compared with ``tidegate_kernels.model``, number by number. Clocks
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.naive_counts import CountLaw, Seen
 from tests.naive_laws import (
     DAY_MS,
     TINY,
@@ -18,6 +17,9 @@ from tests.naive_laws import (
     Multi,
     Phase,
     Settings,
+    Shift,
+    Sizes,
+    Spread,
     Tail,
     absolute_score,
     clip,
@@ -26,6 +28,7 @@ from tests.naive_laws import (
     square_above_zero,
     training_weight,
 )
+from tests.naive_siblings import Prior
 
 HUGE = 1e140
 
@@ -41,17 +44,6 @@ class Result(NamedTuple):
     lower: float
     upper: float
     score: float
-
-
-@dataclass
-class Shift:
-    """A run of residuals on one side; the total is of the values less their season, its mean a new level."""
-
-    side: float
-    start: float
-    total: float
-    count: float = 1.0
-    contrary: float = 0.0
 
 
 @dataclass
@@ -81,6 +73,11 @@ class Look:
     sd_e: float = 1.0
     z: float = 0.0
     size: float = 0.0
+    sharp: float = 0.0
+    degrees: float = 8.0
+    log_p: float = 0.0
+    tail_share: float = 1.0
+    count: Seen | None = None
 
 
 class NaiveSeries:
@@ -88,6 +85,7 @@ class NaiveSeries:
 
     def __init__(self, settings: Settings, clock: float, value: float, records: float) -> None:
         self.settings = settings
+        self.prior = Prior()
         self.is_root = value >= 0.0  # the model sees square roots until a value is negative
         self.first = self.last = self.last_data = clock
         self.count = 1.0
@@ -96,16 +94,34 @@ class NaiveSeries:
         self.records = records
         self.level = math.sqrt(min(value, HUGE)) if self.is_root else max(value, -HUGE)
         self.slope = 0.0
-        self.variance = self.variance_ar = self.lag_product = 0.0
+        self.spread_r, self.spread_e, self.lag_product = Spread(), Spread(), 0.0
         self.carry = 0.0
         self.error_level = self.error_day = self.error_week = 0.0
         self.day_mean, self.day_visits, self.day_spread = [0.0] * 24, [0.0] * 24, [1.0] * 24
         self.week_mean = [0.0] * 84
-        self.size_abs = self.size_square = 0.0
-        self.multi, self.tail = Multi(), Tail()
+        self.sizes, self.multi, self.tail, self.counts = Sizes(), Multi(), Tail(), CountLaw()
+        self.habit = 0.0
         self.mean_error = 0.0
         self.single_events, self.mean_events = Events(), Events()
         self.shift: Shift | None = None
+
+    @property
+    def noise(self) -> float:
+        """Variance of what AR(1) leaves over."""
+        return self.spread_e.slow
+
+    def begin_like(self, prior: Prior, bucket: int) -> None:
+        """Takes the day of the siblings, as if it had been seen three times."""
+        phase = Phase.of(bucket, self.settings.span_ms, DAY_MS, 24)
+        if not prior.shape or not self.is_root or 1.0 + phase.between(list(prior.shape)) < 0.1:
+            return
+        self.level /= 1.0 + phase.between(list(prior.shape))
+        self.day_mean, self.day_visits = [s * self.level for s in prior.shape], [3.0] * 24
+        self.is_seasonal = True
+        season = sum(x * x for x in self.day_mean) / 24.0
+        noise = (0.5 * prior.spread * self.level) ** 2
+        self.error_level = season + noise
+        self.error_day = self.error_week = (1.0 - prior.agreement) * season + noise
 
     def observe(
         self, bucket: int, clock: float, value: float, records: float, is_data: bool, completeness: float
@@ -119,9 +135,11 @@ class NaiveSeries:
         look = self._predict(bucket, clock)
         self._compare(look, clip(value, -HUGE, HUGE), completeness)
         self._scale(look, records)
+        self._judge(look)
         multi = self.multi.after(look.z, look.gap)
         result = None
-        if look.age >= 12.0 and self.count >= 4.0:
+        own = self.prior.count
+        if look.age >= max(14.0 - own, 3.0) and self.count >= max(4.5 - own / 4.0, 2.0):
             result = self._score(look, multi, value, is_data)
         if is_data or not self.is_sparse:
             self._learn(look, multi, is_data, records)
@@ -147,18 +165,19 @@ class NaiveSeries:
 
     def _become_linear(self) -> None:
         """From square roots to values: d(x^2) = 2 x dx, with x the level or the deviation if larger."""
-        slope = 2.0 * max(self.level, math.sqrt(self.variance), 0.0)
+        slope = 2.0 * max(self.level, math.sqrt(self.spread_r.slow), 0.0)
         self.is_root = False
         self.level = square_above_zero(self.level)
         for name in ("slope", "carry"):
             setattr(self, name, getattr(self, name) * slope)
-        squares = ("variance", "variance_ar", "lag_product", "error_level", "error_day", "error_week")
-        for name in squares:
+        self.spread_r.stretch(slope)
+        self.spread_e.stretch(slope)
+        for name in ("lag_product", "error_level", "error_day", "error_week"):
             setattr(self, name, getattr(self, name) * slope * slope)
         self.day_mean = [x * slope for x in self.day_mean]
         self.week_mean = [x * slope for x in self.week_mean]
         if self.shift is not None:
-            self.shift.total = square_above_zero(self.shift.total / self.shift.count) * self.shift.count
+            self.shift.total = square_above_zero(self.shift.level) * self.shift.count
 
     # Predict
 
@@ -170,7 +189,8 @@ class NaiveSeries:
         day_phase = Phase.of(bucket, settings.span_ms, DAY_MS, 24)
         week_phase = Phase.of(bucket, settings.span_ms, 7 * DAY_MS, 84)
         day, week = day_phase.between(self.day_mean), week_phase.between(self.week_mean)
-        use_day = gate(self.error_level, self.error_day, days) if settings.day >= 1.9 else 0.0
+        seen = max(days, min(self.day_visits[k] for k, _ in day_phase.sides))
+        use_day = gate(self.error_level, self.error_day, seen) if settings.day >= 1.9 else 0.0
         use_week = 0.0
         if settings.day >= 0.9 and days > 7.0:
             use_week = gate(self.error_day, self.error_week, (days - 7.0) / 7.0)
@@ -178,8 +198,8 @@ class NaiveSeries:
         season = use_day * day + use_week * week
         prediction = line + season
         phi = 0.0
-        if self.variance > 0.0 and self.lag_product > 0.0:
-            phi = min(self.lag_product / (self.variance * (1.0 + 10.0 / self.count)), 0.98)
+        if self.spread_r.slow > 0.0 and self.lag_product > 0.0:
+            phi = min(self.lag_product / (self.spread_r.slow * (1.0 + 10.0 / self.count)), 0.98)
         carried = phi**gap * self.carry
         young = max(1.0 - age / clip(21.0 * settings.day, 100.0, 1000.0), 0.0)
         spread = day_phase.between(self.day_spread)
@@ -202,28 +222,36 @@ class NaiveSeries:
     def _scale(self, look: Look, records: float) -> None:
         """Standard deviations: by phase, wider for the young and for a mean of few records."""
         n = self.count
-        share = max(look.spread, 0.4) * (1.0 + 4.0 / n)
+        share = max(look.spread, 0.4) * (1.0 + 4.0 / (n + self.prior.count - 2.0))
         if self.settings.by_records and 0.0 < records < self.records:
             share *= min(self.records / records, 100.0)
         around = abs(self.level) / (2.0 if self.is_root else 1.0)  # the root halves relative deviations
-        prior = (0.03 * around) ** 2
+        prior = (self.prior.spread * around) ** 2
         least = max(0.001 * around, TINY) ** 2
         if self.settings.counts:
             least = max(least, 0.2)  # about the variance of the root of a Poisson count, 1/4
-        look.sd_r = math.sqrt(share * max((2.0 * prior + n * self.variance) / (2.0 + n), least))
-        look.sd_e = math.sqrt(share * max((2.0 * prior + n * self.variance_ar) / (2.0 + n), least))
+        look.sd_r = math.sqrt(share * max(self.spread_r.variance(prior, self.prior.count, n), least))
+        look.sd_e = math.sqrt(share * max(self.spread_e.variance(prior, self.prior.count, n), least))
         look.z = look.r / look.sd_r
         look.size = abs(look.e) / look.sd_e
+        look.sharp = min(abs(look.z), look.size)
 
     # Score
 
+    def _judge(self, look: Look) -> None:
+        """The p of the bucket alone, by Student's law; of counts by that and their own."""
+        look.degrees = self.sizes.degrees(self.count)
+        look.log_p = log_student_tail(look.size, look.degrees)
+        if self.settings.counts:
+            look.count = self.counts.look(look.actual, look.typical, look.sd_e, self.count)
+            look.log_p = self.counts.mixed(look.count, look.log_p)
+            look.sharp = min(look.sharp, abs(look.count.middle))
+
     def _score(self, look: Look, multi: float, value: float, is_data: bool) -> Result:
-        """The probability and the score of the bucket."""
-        side = self.settings.side
-        heavy = self._inverse_degrees()
-        single = log_student_tail(look.size, 1.0 / heavy)
+        """The probability and the score of the bucket; the tail and the odds of the laws learn from it."""
+        side, single = self.settings.side, look.log_p
         moved = abs(multi) / self.multi.deviation if self.multi.is_known else 0.0
-        multiple = log_student_tail(moved, min(2.0 / heavy, 50.0))
+        multiple = log_student_tail(moved, min(2.0 * look.degrees, 50.0))
         most = math.inf
         if not is_data:  # silence is as unlikely as its length
             silent = look.clock - self.last_data
@@ -235,24 +263,17 @@ class NaiveSeries:
         if side and multi * side <= 0.0:
             multiple = 0.0
         s = max(-min(single, multiple) - math.log(tests), 0.0)
-        s = min(self.tail.corrected(s) if s > 1.0 else s, most)
+        s = min(self.tail.corrected(s), most)
         learns = is_data or not self.is_sparse
         if learns:
-            self.tail.learn(min(both, most))
+            look.tail_share = self.tail.learn(min(both, most))
+            if look.count is not None:
+                self.counts.weigh(look.count, look.size, look.degrees)
         bounds = [look.typical, look.typical - 2.0 * look.sd_e, look.typical + 2.0 * look.sd_e]
         if self.is_root:
             bounds = [square_above_zero(x) for x in bounds]
         score = self._event_score(look, look.actual - bounds[0], absolute_score(s), learns)
         return Result(value, -s, single, multiple, *bounds, score)
-
-    def _inverse_degrees(self) -> float:
-        """1 / degrees of the Student law with this E|t| / sqrt(E t^2): shrunk to 1/8, more for the young."""
-        n, heavy = self.count, 1.0 / 8.0
-        if self.size_square > 0.0:
-            lack = max(0.7979 - self.size_abs / math.sqrt(self.size_square), 0.0)
-            heavy = (n * 4.4 * lack / (1.0 + 7.0 * lack) + 60.0 * heavy) / (n + 60.0)
-        heavy += (0.5 - heavy) * 10.0 / (n + 30.0)
-        return clip(heavy, 0.02, 0.25)
 
     def _event_score(self, look: Look, error: float, allowed: float, learns: bool) -> float:
         """At most what p allows, and at most what the size of the error, beside past events, allows."""
@@ -264,25 +285,25 @@ class NaiveSeries:
         for events, x in ((self.single_events, error), (self.mean_events, mean)):
             x = max(x * side, 0.0) if side else abs(x)
             sizes.append(events.weigh(look.clock, x, 1.0 / self.settings.day) / events.mean)
-        ratio = min(max(sizes[0], 0.85 * sizes[1]), 1e100)
-        return min(allowed, 100.0 * ratio * ratio / (3.0 + ratio * ratio))
+        ratio = min(max(sizes[0], 0.95 * sizes[1]), 1e100)
+        trusted = min((1.0 + look.days) / 3.0, 1.0)  # no season is known before two days have passed
+        return trusted * min(allowed, 100.0 * ratio * ratio / (3.0 + ratio * ratio))
 
     # Learn
 
     def _learn(self, look: Look, multi: float, is_data: bool, records: float) -> None:
         """Moves everything by what the bucket showed; what is unlikely counts less."""
         settings = self.settings
-        weight = training_weight(min(abs(look.z), look.size), look.young)
-        gain, size = max(1.0 / self.count, settings.spread_rate), min(look.size, 6.0)
-        self.size_abs += gain * (size - self.size_abs)
-        self.size_square += gain * (size * size - self.size_square)
+        weight = training_weight(look.sharp, look.young, self.habit)
+        self.sizes.learn(look.size, look.tail_share * max(1.0 / self.count, settings.spread_rate))
+        self.habit += ((look.sharp > 3.29) - self.habit) / min(self.count + 10.0, 1000.0)
         if not is_data:
             weight *= clip(2.0 * self.occupancy, 1e-6, 1.0) * clip(
                 4.0 * self.occupancy_before - 1.0, 0.0, 1.0
             )
         before, n = self.count, self.count + weight
         self.count = min(n, 1.0 / settings.spread_rate)
-        self._learn_variances(look, max(1.0 / n, settings.spread_rate) * weight)
+        self._learn_variances(look, n, weight)
         within = clip(look.r, -3.0 * look.sd_r, 3.0 * look.sd_r)
         self.slope += settings.slope_rate * weight * within * (1.0 - look.young)
         self.level = look.line + max(1.0 / n, settings.level_rate) * weight * look.r
@@ -309,12 +330,15 @@ class NaiveSeries:
         """How often a bucket has data: the mean of the first fifty, then an exponential one."""
         self.occupancy += max(1.0 / (age + 1.0), 0.02) * (is_there - self.occupancy)
 
-    def _learn_variances(self, look: Look, gain: float) -> None:
-        """Running means of r^2, e^2 and, of neighbours only, r r_previous."""
-        self.variance += gain * (min(look.r * look.r, 1e280) - self.variance)
-        self.variance_ar += gain * (min(look.e * look.e, 1e280) - self.variance_ar)
+    def _learn_variances(self, look: Look, n: float, weight: float) -> None:
+        """Running means of r^2, e^2 and, of neighbours only, r r_previous; the dispersion of counts."""
+        self.spread_r.learn(look.r, n, weight, self.settings)
+        self.spread_e.learn(look.e, n, weight, self.settings)
+        gain = max(1.0 / n, self.settings.spread_rate) * weight
         if look.gap == 1.0:
             self.lag_product += gain * (look.r * self.carry - self.lag_product)
+        if look.count is not None:
+            self.counts.learn(look.actual, look.typical, look.sd_e, gain)
 
     def _learn_evidence(self, look: Look, weight: float) -> None:
         """Squared errors, clipped at five deviations, of line, line + day, line + day + week."""
@@ -343,62 +367,12 @@ class NaiveSeries:
 
     def _watch_shift(self, look: Look) -> None:
         """Takes a new level after 1.25 days (at least 8 buckets) of residuals on one side."""
-        shift = self.shift
-        if shift is None:
-            if abs(look.z) > 3.0:
-                self.shift = Shift(math.copysign(1.0, look.z), look.clock, look.y - look.season)
-        elif look.z * shift.side < 1.5:
-            shift.contrary += 1.0
-            if shift.contrary > 2.0 + 0.2 * shift.count:
-                self.shift = None
-        else:
-            shift.total += look.y - look.season
-            shift.count += 1.0
-            lasted = look.clock - shift.start >= max(1.25 * self.settings.day, 8.0)
-            if lasted and shift.count >= 6.0:
-                self.level = shift.total / shift.count
-                self.slope = self.multi.mean = self.carry = 0.0
-                self.shift = None
-
-
-class NaiveFeature:
-    """All series of one feature of one detector."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.series: dict[Hashable, NaiveSeries] = {}
-
-    def interim(self) -> NaiveFeature:
-        """A copy that may learn what will be forgotten; it fills no zeros."""
-        twin = NaiveFeature(self.settings._replace(zero_fill=False))
-        twin.series = copy.deepcopy(self.series)
-        return twin
-
-    def observe(
-        self,
-        bucket: int,
-        clock: int,
-        cells: Mapping[Hashable, tuple[float, float]],
-        completeness: float = 1.0,
-    ) -> dict[Hashable, Result]:
-        """Takes the cells, (value, records), of one bucket; a value that is not finite is a sign of life."""
-        values = dict(cells)
-        if self.settings.zero_fill:
-            values = dict.fromkeys(self.series, (0.0, 0.0)) | values
-        results = {}
-        for key, (value, records) in values.items():
-            is_data = key in cells
-            series = self.series.get(key)
-            if series is not None and 0 < self.settings.prune < clock - series.last_data:
-                series = None
-                del self.series[key]
-            if not math.isfinite(value):
-                if series is not None:
-                    series.last_data = clock
-            elif series is not None and (is_data or not series.passes_over(clock)):
-                result = series.observe(bucket, clock, value, records, is_data, completeness)
-                if result is not None:
-                    results[key] = result
-            elif series is None and is_data:
-                self.series[key] = NaiveSeries(self.settings, clock, value, records)
-        return results
+        level = look.y - look.season
+        if self.shift is None:
+            self.shift = Shift(math.copysign(1.0, look.z), look.clock, level) if abs(look.z) > 3.0 else None
+        elif self.shift.is_broken(look.z, level):
+            self.shift = None
+        elif look.z * self.shift.side >= 1.5 and self.shift.is_proved(look.clock, self.settings.day):
+            self.level = self.shift.level
+            self.slope = self.multi.mean = self.carry = 0.0
+            self.shift = None

@@ -11,8 +11,10 @@ from typing import Any
 
 from tests.naive import NaiveJob, SeriesKey
 from tests.naive_cells import span_ms
+from tests.naive_feature import NaiveFeature
 from tests.naive_laws import DAY_MS, Settings, absolute_score, clip
-from tests.naive_model import NaiveFeature, Result
+from tests.naive_model import Result
+from tests.naive_siblings import REFRESH_DAYS
 
 SIGNIFICANT = math.log(0.01)
 MAX_RECORDS = 100
@@ -34,14 +36,14 @@ class Ranks:
     total: float = 0.0
 
     def ceiling(self, s: float) -> float:
-        """The most that s can score: 50 if one in a hundred surely (by two deviations) reached it."""
+        """The most that s can score: 50 if three in a hundred surely (by two deviations) reached it."""
         if self.total < 1.0:
             return 100.0
         at = 5.5 * math.log1p(s)
         k = min(int(at), BINS - 1)
         reached = max(k + 1 - at, 0.0) * self.bins[k] + sum(self.bins[k + 1 :])
         surely = max(reached - 2.0 * math.sqrt(reached) - 1.0, 0.0)
-        return 100.0 / (1.0 + 100.0 * surely / self.total)
+        return 100.0 / (1.0 + surely / (0.03 * self.total))
 
     def remember(self, s: float) -> None:
         """Counts s."""
@@ -73,7 +75,7 @@ class NaiveHistory:
         scores = [min(score, self.records.ceiling(-log_p)) for log_p, score in found]
         s = bucket_score = 0.0
         if scored:
-            s = -log_any(min_log_p, scored)
+            s = -log_any([log_p for log_p, _ in found] or [min_log_p], scored)
             bucket_score = min(absolute_score(s), self.buckets.ceiling(s), max(scores, default=0.0))
             self.buckets.total += 1.0
             self.buckets.remember(s)
@@ -83,13 +85,14 @@ class NaiveHistory:
         return scores, -s, bucket_score
 
 
-def log_any(log_p: float, n: int) -> float:
-    """Ln(1 - (1 - p)^n), Sidak's probability that any of n is so small; n p where p has no number."""
-    if log_p < -600.0:
-        return log_p + math.log(n)
-    if log_p > -1e-12:
-        return 0.0
-    return math.log(-math.expm1(n * math.log1p(-math.exp(log_p))))
+def log_any(log_p: Sequence[float], n: int) -> float:
+    """Ln of the p of n together, by the harmonic mean of the p below 0.01 and where it usually lies."""
+    least = min(log_p)
+    log_mean = -least + math.log(math.fsum(math.exp(least - x) for x in log_p)) - math.log(n)
+    usual = max(math.log(0.01 * n) + 0.874, 0.0)
+    if log_mean > 300.0:
+        return -log_mean
+    return -math.log(max(math.exp(log_mean) - usual, 1.0))
 
 
 def multi_bucket_impact(single: float, multi: float) -> float:
@@ -136,6 +139,8 @@ class NaiveModel:
         default = f"{max(-(-30 * DAY_MS // self.span), 20) * self.span // 1000}"
         self.prune = max(span_ms(analysis.get("model_prune_window", default)) // self.span, 1)
         self.features: dict[tuple[int, str], NaiveFeature] = {}
+        self.first: int | None = None
+        """The first bucket that was ended."""
         self.history = NaiveHistory()
         self.usual = Usual(clip(DAY_MS // self.span, 12, 1000))
         self.cells: dict[tuple[int, str], dict[Hashable, tuple[float, float]]] = defaultdict(dict)
@@ -180,8 +185,17 @@ class NaiveModel:
         self.bucket_scores[bucket * self.span, not learn] = (of_bucket[0], of_bucket[1])
         if learn:
             self.usual.learn(self.events)
+            self._ask_siblings(bucket)
         records = [self._record(bucket, *row, score) for row, score in zip(found, scores, strict=True)]
         return records[:MAX_RECORDS]
+
+    def _ask_siblings(self, bucket: int) -> None:
+        """After some of the first days the series learn what they have in common."""
+        self.first = bucket if self.first is None else min(self.first, bucket)
+        ends = [(self.first * self.span + days * DAY_MS) // self.span for days in REFRESH_DAYS]
+        if bucket + 1 in ends:
+            for feature in self.features.values():
+                feature.ask_siblings()
 
     def _features(
         self, index: int, detector: Record, bucket: int, skipped: int, learn: bool

@@ -66,11 +66,6 @@ UNSUPPORTED = [
         f"{AC}.use_per_partition_normalization",
         "use_per_partition_normalization 'true'",
     ),
-    (
-        job(model_plot_config={"enabled": True}),
-        "model_plot_config.enabled",
-        "model_plot_config with enabled 'true'",
-    ),
     (job(renormalization_window_days=7), "renormalization_window_days", "renormalization_window_days 7"),
     (job(results_retention_days=30), "results_retention_days", "results_retention_days 30"),
     (
@@ -119,7 +114,7 @@ def test_harmless_settings_are_supported():
             groups=["g"],
             custom_settings={},
             analysis_limits={"model_memory_limit": "64mb", "categorization_examples_limit": 4},
-            model_plot_config={"enabled": False, "terms": "a", "annotations_enabled": True},
+            model_plot_config={"enabled": True, "terms": "a", "annotations_enabled": True},
             renormalization_window_days=0,
             allow_lazy_open=True,
             results_index_name="shared",
@@ -147,7 +142,6 @@ REAL = {
         f"{D0}.over_field_name",
         f"{D0}.exclude_frequent",
         f"{AC}.influencers",
-        "model_plot_config.enabled",
     },
     "security_linux__v2_rare_process_by_host_linux_ecs": {f"{D0}.function", f"{AC}.influencers"},
     "service_response_change__job": {f"{AC}.influencers"},

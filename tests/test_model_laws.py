@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from tests import model_run
@@ -157,17 +159,32 @@ def test_more_unlikely_scores_higher_and_below_100() -> None:
 
 
 def test_within_an_event_only_what_exceeds_it_scores_high_again() -> None:
-    """After a spike the same value again is an echo; a clearly larger one is news."""
-    run = ModelRun(1)
-    run.feed(quiet(600), START)
-    spike = run.peek(150, START + 600)
-    run.feed(np.array([[150.0]]), START + 600)
-    run.feed(quiet(10, 12), START + 601)
-    echo, larger = run.peek(150, START + 611), run.peek(250, START + 611)
+    """After a spike the same value again is an echo; a clearly larger one is news.
+
+    The event begins with the spike, as the values before it are calm.
+    """
+    run, values = ModelRun(1), quiet(600)
+    values[0, -50:] = 100.0
+    run.feed(values, START)
+    spike = run.peek(300, START + 600)
+    run.feed(np.array([[300.0]]), START + 600)
+    run.feed(quiet(16, 12), START + 601)
+    echo, larger = run.peek(300, START + 617), run.peek(600, START + 617)
     assert spike[SCORE] > 75
     assert echo[SCORE] < spike[SCORE] / 2
     assert larger[SCORE] > 75
     assert echo[LOG_P] < RARE  # the score forgives, the probability does not
+
+
+def test_the_same_spike_so_soon_that_the_mean_rises_with_it_scores_less_than_at_first() -> None:
+    """Ten buckets after a spike the same again moves the mean farther: news, but less than at first."""
+    for seed in range(20):
+        run = ModelRun(1)
+        run.feed(quiet(600, seed), START)
+        spike = run.peek(150, START + 600)
+        run.feed(np.array([[150.0]]), START + 600)
+        run.feed(quiet(10, 100 + seed), START + 601)
+        assert run.peek(150, START + 611)[SCORE] < spike[SCORE] - 5.0
 
 
 def test_events_fade_slowly() -> None:
@@ -203,3 +220,97 @@ def test_typical_is_what_the_series_did_before() -> None:
     row = run.peek(500, START + 600)
     assert row[TYPICAL] == pytest.approx(100, abs=3)
     assert row[4] < row[TYPICAL] < row[5]
+
+
+# What p is worth
+
+
+def poisson(mean: float) -> Callable[[np.random.Generator, tuple[int, int]], np.ndarray]:
+    """Counts of Poisson's law."""
+    return lambda rng, shape: rng.poisson(mean, shape).astype(float)
+
+
+def bursts(mean: float, dispersion: float) -> Callable[[np.random.Generator, tuple[int, int]], np.ndarray]:
+    """Counts of the negative binomial law, by their mean and variance over mean."""
+    size = mean / (dispersion - 1.0)
+    return lambda rng, shape: rng.negative_binomial(size, 1.0 / dispersion, shape).astype(float)
+
+
+LAWS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], np.ndarray], float]] = {
+    "Poisson 0.3": (poisson(0.3), 0.5),
+    "Poisson 3": (poisson(3.0), 0.25),
+    "Poisson 30": (poisson(30.0), 0.5),
+    "Poisson 300": (poisson(300.0), 0.5),
+    "three times Poisson's variance, 0.3": (bursts(0.3, 3.0), 0.5),
+    "three times, 3": (bursts(3.0, 3.0), 0.5),
+    "ten times, 3": (bursts(3.0, 10.0), 0.5),
+    "three times, 30": (bursts(30.0, 3.0), 0.5),
+    "twenty times, 30": (bursts(30.0, 20.0), 0.5),
+    "fifty times, 300": (bursts(300.0, 50.0), 0.4),
+}
+"""Laws of counts, and the least share of the nominal 0.001 that p < 0.001 comes up.
+
+Of Poisson's 3, p < 0.001 begins at 11 (P 0.0003), as 10 has 0.0014: no p of a count can come nearer. With
+bursts of 50 values of hundreds, large ones are rarer than they were in what was learned of the tail.
+"""
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_p_of_counts_is_as_rare_as_it_says(name: str) -> None:
+    """In 160,000 buckets p < 0.01 and p < 0.001 (1,600 and 160 expected) come up half to twice as often."""
+    law, least = LAWS[name]
+    run = ModelRun(32, counts=1, zero_fill=1)
+    rows = run.feed(law(np.random.default_rng(1), (32, 6000)), START)
+    log_p = rows[rows[:, BUCKET] > START + 1000, LOG_P]
+    assert len(log_p) > 159_000
+    assert 0.5 < (log_p < np.log(0.01)).mean() / 0.01 < 2.0
+    assert least < (log_p < np.log(0.001)).mean() / 0.001 < 2.0
+
+
+@pytest.mark.parametrize("counts", [0, 1])
+def test_what_comes_by_the_normal_law_is_as_rare_as_it_says(counts: int) -> None:
+    """Of noise without bounds or of a large count, in 160,000 buckets: p from 0.1 to 0.001."""
+    run = ModelRun(32, counts=counts)
+    rows = run.feed(np.random.default_rng(2).normal(10_000.0, 300.0, (32, 6000)).round(), START)
+    log_p = rows[rows[:, BUCKET] > START + 1000, LOG_P]
+    for p, most in ((0.1, 1.25), (0.05, 1.35), (0.01, 1.6), (0.001, 2.0)):
+        assert 0.5 < (log_p < np.log(p)).mean() / p < most
+
+
+# What an incident leaves behind
+
+
+@pytest.mark.parametrize("deviations", [8.0, 30.0, 100.0])
+def test_an_incident_does_not_make_a_series_blind(deviations: float) -> None:
+    """Four weeks after a day of values far out a spike of 8 deviations is told, up and down, p < 0.001."""
+    for seed in range(12):
+        values = quiet(57 * 96, seed)
+        values[0, 28 * 96 : 29 * 96] += 5.0 * deviations
+        run = ModelRun(1)
+        run.feed(values, START)
+        for spike in (60.0, 140.0):
+            assert run.peek(spike, START + values.shape[1])[LOG_P] < np.log(0.001), seed
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.2, 0.0, 0.05), (0.02, 0.8, 1.0)])
+def test_what_comes_often_becomes_a_habit(share: float, least: float, most: float) -> None:
+    """Of values 50 deviations out p < 0.01 tells hardly any where they are a fifth, nearly all where 2%."""
+    n = 4000
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        values, is_odd = rng.normal(100.0, 5.0, (1, n)), rng.random(n) < share
+        values[0, is_odd] += rng.choice([-250.0, 250.0], is_odd.sum())
+        rows = ModelRun(1).feed(values, START)
+        late = rows[rows[:, BUCKET] > START + n / 2]
+        odd = late[is_odd[late[:, BUCKET].astype(int) - START], LOG_P]
+        assert least <= (odd < np.log(0.01)).mean() <= most, seed
+
+
+def test_a_series_that_has_calmed_down_is_judged_by_its_last_days() -> None:
+    """Two weeks of noise of 15 and four days of 3: 12 deviations of now, under 3 of then, are told."""
+    rng = np.random.default_rng(1)
+    for _ in range(6):
+        values = np.append(rng.normal(100.0, 15.0, 14 * 96), rng.normal(100.0, 3.0, 4 * 96))
+        run = ModelRun(1)
+        run.feed(values[None], START)
+        assert run.peek(136, START + len(values))[LOG_P] < np.log(0.01)

@@ -6,6 +6,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.naive_model import NaiveFeature, Result
+from tests.naive_feature import NaiveFeature
+from tests.naive_laws import TAIL_LEVELS
+from tests.naive_model import Result
 from tests.naive_scores import GROWING, NaiveModel, settings_of
 
 from tidegate import JobConfig
@@ -22,21 +25,9 @@ from tidegate.threads import Threads
 from tidegate_kernels.state import LANES
 
 DAY_MS = 86_400_000
-FUNCTIONS = (
-    *("count", "low_count", "high_count", "high_non_zero_count", "low_distinct_count"),
-    *(
-        "sum",
-        "high_sum",
-        "low_non_null_sum",
-        "mean",
-        "low_mean",
-        "high_median",
-        "min",
-        "max",
-        "varp",
-        "low_varp",
-    ),
-)
+COUNTING = ("count", "low_count", "high_count", "high_non_zero_count", "low_distinct_count")
+SUMMING = ("sum", "high_sum", "low_non_null_sum")
+FUNCTIONS = (*COUNTING, *SUMMING, "mean", "low_mean", "high_median", "min", "max", "varp", "low_varp")
 
 
 class Cell(NamedTuple):
@@ -129,26 +120,35 @@ class Pair:
             results = twin.observe(bucket, bucket - skipped, of_bucket[bucket], usual[at])
             assert scored.scored_b[at] == len(results)
             least = min((result.log_p for result in results.values()), default=0.0)
-            assert close(scored.min_log_p_b[at], least, self.rounding), (
-                bucket,
-                scored.min_log_p_b[at],
-                least,
-            )
+            ours_least = scored.min_log_p_b[at]
+            is_same = close(ours_least, least, self.rounding) or sideless(ours_least, least, usual[at])
+            assert is_same, (bucket, ours_least, least)
             for series, result in results.items():
                 if result.log_p >= self.least:
                     continue
-                same(ours.pop((bucket, series)), result, (bucket, series), self.rounding)
+                same(ours.pop((bucket, series)), result, (bucket, series), self.rounding, usual[at])
         assert not ours
         self.found += len(keys)
         self.scored += int(scored.scored_b.sum())
 
 
-def same(ours: Result, twins: Result, where: Any, rounding: float) -> None:
-    """Asserts that two results are the same but for rounding."""
+def sideless(ours: float, twins: float, completeness: float) -> bool:
+    """Whether two log p may differ, as a value that still grows was made typical but for rounding.
+
+    Nobody knows then on which side it lies: one may take it for 1, the other for no less than a half.
+    """
+    return completeness < 1.0 and max(ours, twins) == 0.0 and min(ours, twins) > math.log(0.5)
+
+
+def same(ours: Result, twins: Result, where: Any, rounding: float, completeness: float) -> None:
+    """Asserts that two results are the same but for rounding: of bounds, that of what they are made from."""
+    wide = rounding * (abs(twins.typical) + max(abs(twins.lower), abs(twins.upper)))
     wrong = {
         name: (our, twin)
         for name, our, twin in zip(Result._fields, ours, twins, strict=True)
         if not close(our, twin, rounding)
+        and not (name in ("lower", "upper") and abs(our - twin) <= wide)
+        and not (name in ("log_p", "log_p_single") and sideless(our, twin, completeness))
     }
     assert not wrong, where
 
@@ -262,39 +262,50 @@ TAILS: dict[str, tuple[Callable[[random.Random, int], float], int, int]] = {
         4500,
         300_000,
     ),
-    "often and far": (
+    "often": (
         lambda rng, at: (
-            100.0 + rng.gauss(0.0, 1.0) + rng.choice((-60, 60)) * (at > 150 and rng.random() < 0.4)
+            100.0 + rng.gauss(0.0, 1.0) + rng.choice((-1, 1)) * 10.0 ** (at / 50) * (at > 150 and at % 3 == 0)
         ),
         800,
         DAY_MS,
     ),
-    "hardly": (
+    "hardly farther": (
         lambda rng, at: 100.0 + rng.choice((-1, 1)) * (5.0 if rng.random() < 0.11 else 2.0 * rng.random()),
         3500,
         300_000,
     ),
 }
-"""Values that pass the beginning of the tail so: law, buckets, span."""
+"""Values that pass the first level of the tail so: law, buckets, span."""
 
 
 @pytest.mark.parametrize("kind", TAILS)
 def test_tails_beyond_what_is_believed_agree(kind: str) -> None:
-    """Where a tail is rarer, more frequent, longer or shorter than is believed, both stop at its limits."""
+    """Where a tail is rarer, more frequent, longer or shorter than is believed, both stop at its limits.
+
+    Of the rate beyond the first level those are exp(-4.6) and exp(-1.9); from level to level ln rate falls
+    by 0.02 to 1 times what the level rises by.
+    """
     law, n, span = TAILS[kind]
     rng = random.Random(5)
     pair = Pair("mean", span, prune=0, rounding=1e-6)
     pair.feed([Cell(at, 0, law(rng, at)) for at in range(n)], 0, n)
     tail = pair.twin.series[0].tail
-    rate = (400.0 * math.exp(-3.0) + tail.count * tail.rate) / (400.0 + tail.count)
-    excess = (20.0 + tail.excesses * tail.excess) / (20.0 + tail.excesses)
+    rates = [
+        (400.0 * math.exp(-level) + tail.count * rate) / (400.0 + tail.count)
+        for level, rate in zip(TAIL_LEVELS, tail.rates, strict=True)
+    ]
+    falls = [
+        math.log(before / after) / (end - start)
+        for (before, start), (after, end) in pairwise(zip(rates, TAIL_LEVELS, strict=True))
+    ]
     if kind == "rarely":
-        assert rate < 0.009
-    elif kind == "hardly":
-        assert excess < 0.38
+        assert rates[0] < math.exp(-4.6)
+        assert min(falls) < 0.02
+    elif kind == "hardly farther":
+        assert math.exp(-4.6) < rates[0] < math.exp(-1.9)
+        assert max(falls) > 1.0
     else:
-        assert rate > 0.2
-        assert excess > 3.0
+        assert rates[0] > math.exp(-1.9)
 
 
 def test_runs_on_one_side_agree() -> None:
@@ -361,7 +372,9 @@ def test_passes_interim_results_and_skips_agree(
     shapes = rng.sample(list(SHAPES), 4)
     n = sum(length for length, _ in acts) + 5
     cells = cells_of(shapes, seed, 500, n, seconds * 1000)
-    pair = Pair(function, seconds * 1000, prune, n_series=len(shapes))
+    # The training weight of an odd count depends on rounding more than on anything near it.
+    rounding = 1e-7 if function in COUNTING else 1e-9
+    pair = Pair(function, seconds * 1000, prune, n_series=len(shapes), rounding=rounding)
     at, skipped = 500, 0
     for length, act in acts:
         if act == "skip":

@@ -97,9 +97,9 @@ def spying() -> Iterator[Spy]:
     """Wraps `FeatureModel.run` to note what it is given."""
     spy, run = Spy(), FeatureModel.run
 
-    def noted(self: FeatureModel, cells: Any, what: Any, pool: Any) -> Any:
+    def noted(self: FeatureModel, cells: Any, what: Any, *rest: Any) -> Any:
         spy.note(self, cells, what)
-        return run(self, cells, what, pool)
+        return run(self, cells, what, *rest)
 
     with mock.patch.object(FeatureModel, "run", noted):
         yield spy

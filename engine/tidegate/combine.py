@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ MAX_RECORDS_PER_BUCKET = 100
 """The least probable records of a bucket that are kept."""
 SMALLEST = 2.2250738585072014e-308
 _NO_RECORDS = pa.RecordBatch.from_pylist([], RECORDS)
+KEY_SETTINGS = ("detector_index", "by_field_name", "partition_field_name")
+"""What tells the series of one detector from those of others."""
 _INTEGERS = ("bucket_r", "series_r", "feature_r")
 
 
@@ -31,6 +33,8 @@ class Finding:
     detector: Detector
     space: KeySpace
     scored: Scored
+    bounds_f: tuple[F64, ...] = ()
+    """The rows of the model plot, of each of the detector's features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def merged_features(parts: list[Scored]) -> Scored:
         **columns,
         min_log_p_b=np.minimum(np.minimum.reduce([part.min_log_p_b for part in parts]) + penalty, 0.0),
         scored_b=np.maximum.reduce([part.scored_b for part in parts]),
+        bounds=np.empty(0),
     )
 
 
@@ -144,7 +149,7 @@ def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], fram
     log_p = ranked.column("log_p_r")
     impact = multi_bucket_impact(ranked.column("log_p_single_r"), ranked.column("log_p_multi_r"))
     values = {
-        **_common("record", ranked.column("bucket_r"), frame),
+        **common_columns("record", ranked.column("bucket_r"), frame),
         "probability": pa.array(probability(log_p)),
         "log_probability": pa.array(log_p),
         "multi_bucket_impact": pa.array(impact),
@@ -154,12 +159,12 @@ def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], fram
         "actual": _single_lists(ranked.column("actual_r")),
         "anomaly_score_explanation": _explanations(ranked),
         **_detector_columns(ranked),
-        **{f"{role}_field_value": _key_values(ranked, role, names) for role in ("by", "partition")},
+        **key_values(ranked.findings, ranked.finding_r, ranked.column("series_r"), names),
     }
-    return pa.record_batch(_filled(list(RECORDS), n, values), schema=RECORDS)
+    return pa.record_batch(filled_columns(list(RECORDS), n, values), schema=RECORDS)
 
 
-def _common(result_type: str, bucket: I64, frame: Frame) -> dict[str, pa.Array]:
+def common_columns(result_type: str, bucket: I64, frame: Frame) -> dict[str, pa.Array]:
     """What every result of a type has; `bucket` is the number of the bucket of each."""
     n = len(bucket)
     return {
@@ -171,14 +176,14 @@ def _common(result_type: str, bucket: I64, frame: Frame) -> dict[str, pa.Array]:
     }
 
 
-def _filled(fields: list[pa.Field], n: int, values: Mapping[str, pa.Array]) -> list[pa.Array]:
+def filled_columns(fields: list[pa.Field], n: int, values: Mapping[str, pa.Array]) -> list[pa.Array]:
     """The values of all fields, null where there are none."""
     return [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in fields]
 
 
 def _structs(kind: pa.StructType, n: int, values: Mapping[str, pa.Array]) -> pa.StructArray:
     """Structs of the values of their fields, null where there are none."""
-    return pa.StructArray.from_arrays(_filled(list(kind), n, values), fields=list(kind))
+    return pa.StructArray.from_arrays(filled_columns(list(kind), n, values), fields=list(kind))
 
 
 def _detector_columns(ranked: Ranked) -> dict[str, pa.Array]:
@@ -187,14 +192,7 @@ def _detector_columns(ranked: Ranked) -> dict[str, pa.Array]:
     The functions are described by their family, ``metric`` by the feature that is unusual.
     """
     detectors = [finding.detector for finding in ranked.findings]
-    columns: dict[str, list[Any]] = {
-        name: [getattr(detector, name) for detector in detectors]
-        for name in ("detector_index", "function", "field_name", "by_field_name", "partition_field_name")
-    }
-    of_result = pa.array(ranked.finding_r)
-    values = {
-        name: pa.array(column, RECORDS.field(name).type).take(of_result) for name, column in columns.items()
-    }
+    values = settings_of(detectors, (*KEY_SETTINGS, "function", "field_name"), ranked.finding_r)
     described = [d.spec.features if len(d.spec.features) > 1 else (d.spec.family,) for d in detectors]
     first = np.cumsum([0, *map(len, described)])[ranked.finding_r]
     texts = pa.array([text for texts in described for text in texts], pa.string())
@@ -202,22 +200,43 @@ def _detector_columns(ranked: Ranked) -> dict[str, pa.Array]:
     return values
 
 
-def _key_values(ranked: Ranked, role: str, names: Mapping[str, Interner]) -> pa.Array:
-    """The by or the partition value of each result; null where its detector has no such field."""
-    order = np.argsort(ranked.finding_r, kind="stable")
-    bounds = np.searchsorted(ranked.finding_r[order], np.arange(len(ranked.findings) + 1))
-    series = ranked.column("series_r")[order]
-    parts = []
-    for finding, start, stop in zip(ranked.findings, bounds[:-1], bounds[1:], strict=True):
-        field = getattr(finding.space, role)
-        if field is None:
-            parts.append(pa.nulls(stop - start, pa.large_string()))
-        else:
-            codes = getattr(finding.space, f"{role}_codes")(series[start:stop])
-            parts.append(names[field].texts().take(pa.array(codes)))
+def settings_of(detectors: list[Detector], names: Iterable[str], of_row: I64) -> dict[str, pa.Array]:
+    """Settings of the detectors, a column each; row r has those of detector ``of_row[r]``."""
+    at = pa.array(of_row)
+    return {
+        name: pa.array([getattr(detector, name) for detector in detectors], RECORDS.field(name).type).take(at)
+        for name in names
+    }
+
+
+def key_values(
+    findings: list[Finding], finding_r: I64, series_r: I64, names: Mapping[str, Interner]
+) -> dict[str, pa.Array]:
+    """The by and partition values of rows, each of a finding and a series of its key space.
+
+    Null where the detector has no such field; a missing value is empty text.
+    """
+    order = np.argsort(finding_r, kind="stable")
+    cuts = np.searchsorted(finding_r[order], np.arange(len(findings) + 1))
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    return pa.concat_arrays(parts).take(pa.array(place)).cast(pa.string())
+    columns = {}
+    for role in ("by", "partition"):
+        parts = [
+            _values_of(finding.space, role, series_r[order[start:stop]], names)
+            for finding, start, stop in zip(findings, cuts[:-1], cuts[1:], strict=True)
+        ]
+        columns[f"{role}_field_value"] = pa.concat_arrays(parts).take(pa.array(place)).cast(pa.string())
+    return columns
+
+
+def _values_of(space: KeySpace, role: str, series: I64, names: Mapping[str, Interner]) -> pa.Array:
+    """The values of one key field of some series."""
+    field = getattr(space, role)
+    if field is None:
+        return pa.nulls(len(series), pa.large_string())
+    codes = getattr(space, f"{role}_codes")(series)
+    return names[field].texts().take(pa.array(codes))
 
 
 def _explanations(ranked: Ranked) -> pa.StructArray:
@@ -246,14 +265,14 @@ def bucket_batch(
     n = len(events_b)
     score = pa.array(score_b)
     values = {
-        **_common("bucket", np.arange(n) + frame.bucket_from, frame),
+        **common_columns("bucket", np.arange(n) + frame.bucket_from, frame),
         "anomaly_score": score,
         "initial_anomaly_score": score,
         "event_count": pa.array(events_b),
         "bucket_influencers": _bucket_influencers(log_p_b, score_b, frame),
         "processing_time_ms": pa.repeat(pa.scalar(round(elapsed_ms / max(n, 1)), pa.int64()), n),
     }
-    return pa.record_batch(_filled(list(BUCKETS), n, values), schema=BUCKETS)
+    return pa.record_batch(filled_columns(list(BUCKETS), n, values), schema=BUCKETS)
 
 
 def _bucket_influencers(log_p_b: F64, score_b: F64, frame: Frame) -> pa.ListArray:
@@ -262,7 +281,7 @@ def _bucket_influencers(log_p_b: F64, score_b: F64, frame: Frame) -> pa.ListArra
     log_p, score = log_p_b[unusual], pa.array(score_b[unusual])
     n = len(score)
     values = {
-        **_common("bucket_influencer", np.flatnonzero(unusual) + frame.bucket_from, frame),
+        **common_columns("bucket_influencer", np.flatnonzero(unusual) + frame.bucket_from, frame),
         "influencer_field_name": pa.repeat("bucket_time", n),
         "initial_anomaly_score": score,
         "anomaly_score": score,

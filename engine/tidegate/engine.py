@@ -5,6 +5,7 @@ The engine does what it is told, in order, on one thread at a time; `Job` is its
 
 from __future__ import annotations
 
+import sys
 import time as clock
 from collections.abc import Callable
 
@@ -19,9 +20,11 @@ from .errors import ConfigError
 from .history import History
 from .intake import Rows
 from .keys import Interner, KeySpace
-from .model import STATE_BYTES, Calendar, FeatureModel, Run
+from .model import NO_PLOT, STATE_BYTES, Calendar, FeatureModel, Run
+from .modelplot import PlottedSeries, model_plot_batches
 from .passes import Pass, Planner, Span
 from .results import Results
+from .siblings import REFRESH_DAYS
 from .streams import NO_SERIES, NO_VALUES, CellStream, Stream, ValueStream
 from .threads import Threads
 from .timeline import MAX_FILLED_BUCKETS, Timeline
@@ -30,8 +33,11 @@ PASS_BUCKETS = 1 << 16
 PASS_CELLS = 1 << 22
 """Buckets, and series times buckets, in one pass: large enough to be quick, small enough to bound
 memory and the time until an interrupt is heard."""
+PLOTTED_CELLS = 1 << 20
+"""Series times buckets in one pass of a job with a model plot, where each of them may be a row."""
 _LEAST_SERIES = 64  # that a latency must leave memory for
 _TABLE_BYTES = 64  # of one series in the tables of keys
+DAY_MS = 86_400_000
 Stop = Callable[[], bool]
 _Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
 _Key = tuple[str | None, str | None, bool]  # by field, partition field, use_null
@@ -43,8 +49,9 @@ _SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct"}
 class _Lane:
     """The streams and models of all detectors with the same key fields."""
 
-    def __init__(self, space: KeySpace, span: Span) -> None:
+    def __init__(self, space: KeySpace, span: Span, plotted: PlottedSeries) -> None:
         self.space = space
+        self._plotted = plotted
         self.streams: dict[_Source, Stream] = {}
         self.models: list[tuple[Detector, list[tuple[_Source, FeatureModel]]]] = []
         self._span = span
@@ -70,17 +77,22 @@ class _Lane:
         streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
         return models * STATE_BYTES + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
 
+    def ask_siblings(self) -> None:
+        """Lets series that are yet to come begin with what the present ones have in common."""
+        for _, features in self.models:
+            for _, model in features:
+                model.ask_siblings()
+
     def findings(self, cells: dict[_Source, ClosedCells], run: Run, threads: Threads) -> list[Finding]:
         """Scores, and trains, every detector with its cells."""
         by_block = {source: closed.by_block(len(self.space)) for source, closed in cells.items()}
-        return [
-            Finding(
-                detector,
-                self.space,
-                merged_features([m.run(by_block[source], run, threads) for source, m in features]),
-            )
-            for detector, features in self.models
-        ]
+        plot_s = self._plotted.flags() if run.learn else NO_PLOT
+        found = []
+        for detector, features in self.models:
+            scored = [m.run(by_block[source], run, threads, plot_s) for source, m in features]
+            bounds = tuple(part.bounds for part in scored)
+            found.append(Finding(detector, self.space, merged_features(scored), bounds))
+        return found
 
 
 def require_room(config: JobConfig) -> None:
@@ -107,6 +119,7 @@ class Engine:
         self.results = Results()
         self.timeline = Timeline(span_ms, analysis.latency_buckets * span_ms)
         self._job_id = config.job_id
+        self._is_plotting = config.model_plot_config is not None and config.model_plot_config.enabled
         self._names = names
         self._buffer: list[Rows] = []
         self._buffered = 0
@@ -120,7 +133,9 @@ class Engine:
         for detector in analysis.detectors:
             key = (detector.by_field_name, detector.partition_field_name, detector.use_null)
             if key not in self._lanes:
-                self._lanes[key] = _Lane(KeySpace(*key[:2], use_null=key[2]), self._span)
+                space = KeySpace(*key[:2], use_null=key[2])
+                plotted = PlottedSeries(space, config.model_plot_config, names)
+                self._lanes[key] = _Lane(space, self._span, plotted)
             self._lanes[key].add(detector, prune)
         share = config.analysis_limits.model_memory_limit_bytes // len(self._lanes)
         self._series_limit = {key: max(share // lane.series_bytes, 1) for key, lane in self._lanes.items()}
@@ -143,7 +158,8 @@ class Engine:
     @property
     def _pass_buckets(self) -> int:
         """How many buckets one pass may close: every series may have a result in each."""
-        return max(16, min(PASS_BUCKETS, PASS_CELLS // max(self.series, 1)))
+        cells = PLOTTED_CELLS if self._is_plotting else PASS_CELLS
+        return max(16, min(PASS_BUCKETS, cells // max(self.series, 1)))
 
     def add(self, rows: Rows) -> None:
         """Puts admitted rows into the buffer."""
@@ -271,12 +287,30 @@ class Engine:
         return cells, read(self._events)
 
     def _close(self, end: int) -> None:
-        """Closes every bucket that ends by `end`, and makes results of them."""
+        """Closes every bucket that ends by `end`, and makes results of them.
+
+        On the way the models look at what their series have in common, on the days of the job's own
+        time that are meant for it: whatever way the records came, the same buckets have passed then.
+        """
+        line = self.timeline
+        assert line.finalized_end is not None
+        while end > line.finalized_end:
+            self._close_part(min(end, self._siblings_at(line.finalized_end)))
+            if line.finalized_end == self._siblings_at(line.finalized_end - 1):
+                for lane in self._lanes.values():
+                    lane.ask_siblings()
+
+    def _siblings_at(self, after: int) -> int:
+        """The next time after this one at which the models ask the siblings; the end of a bucket."""
+        first = self.timeline.first_whole
+        assert first is not None
+        times = (first + days * DAY_MS for days in REFRESH_DAYS)
+        return next((at for at in map(self.timeline.floor, times) if at > after), sys.maxsize)
+
+    def _close_part(self, end: int) -> None:
         line = self.timeline
         assert line.finalized_end is not None
         assert line.first_whole is not None
-        if end <= line.finalized_end:
-            return
         first_whole = line.first_whole
         cells, events = self._cells(lambda stream: stream.close(end, first_whole))
         first, last = max(line.finalized_end, line.first_whole) // line.span_ms, end // line.span_ms
@@ -305,7 +339,8 @@ class Engine:
         records = record_batch(ranked.only(worst), score_r[worst], self._names, frame)
         elapsed = 1000.0 * (clock.perf_counter() - began)
         buckets = bucket_batch(events, log_p_b, score_b, frame, elapsed)
-        self.results.add(buckets, records, interim=not run.learn)
+        model_plot = model_plot_batches(findings, self._names, frame)
+        self.results.add(buckets, records, model_plot, interim=not run.learn)
 
 
 def _per_bucket(cells: ClosedCells, first: int, last: int) -> I64:

@@ -230,6 +230,14 @@ class Job:
         with self._lock:
             return self._engine.results.table("records", exclude_interim=exclude_interim)
 
+    def model_plot(self) -> pa.Table:
+        """What the plotted series were expected to be, final bucket by final bucket; `results.MODEL_PLOT`.
+
+        Empty unless ``model_plot_config`` of the job is enabled; its ``terms`` choose the series.
+        """
+        with self._lock:
+            return self._engine.results.table("model_plot", exclude_interim=True)
+
     def close(self) -> None:
         """Finalises what is complete and closes the job; its results stay readable.
 

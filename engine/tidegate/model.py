@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate_kernels import calendar as calendar_kernels
 from tidegate_kernels import model as kernels
 
 from .cells import F64, I32, I64, Cells
 from .config import Detector
+from .siblings import Prior, common
 from .threads import Threads
 
+U8 = npt.NDArray[np.uint8]
 SIGNIFICANT = 0.01
 """Only a probability below this makes a record."""
 STATE_BYTES = 8 * (kernels.BLOCK_SIZE + kernels.PAGE_SIZE) // kernels.LANES
@@ -27,6 +30,9 @@ _PIECE = 256  # buckets of blocks below which a second thread costs more than it
 _LARGEST_PIECE = 1 << 12  # above, what a piece reads and writes outgrows the nearer cache
 _MOST_NEW_BLOCKS = 1 << 13
 _FIRST_RESULTS = 1024
+_MOST_RESULTS = 1 << 20
+NO_PLOT: U8 = np.empty(0, np.uint8)
+"""No series has its bounds asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ class Scored:
     """Which of ``detector.spec.features`` it is that is unusual."""
     min_log_p_b: F64
     scored_b: I64
+    bounds: F64
+    """Rows of the model plot, `kernels.BOUNDS` numbers each, those of a series in time order."""
 
     def __len__(self) -> int:
         return len(self.bucket_r)
@@ -113,12 +121,23 @@ class FeatureModel:
         settings[kernels.SCALE_BY_RECORDS] = float(feature in _BY_RECORDS)
         settings[kernels.THRESHOLD] = SIGNIFICANT
         self._settings = settings
+        self._begin_with(Prior())
 
     @property
     def state_bytes(self) -> int:
         """The memory that states and profiles take."""
         pages = int(np.count_nonzero(self._page_b >= 0))
         return 8 * (len(self._page_b) * kernels.BLOCK_SIZE + pages * kernels.PAGE_SIZE)
+
+    def _begin_with(self, prior: Prior) -> None:
+        settings = self._settings
+        settings[kernels.PRIOR_SPREAD], settings[kernels.PRIOR_COUNT] = prior.spread, prior.count
+        settings[kernels.AGREEMENT] = prior.agreement
+        settings[kernels.SHAPE :] = 0.0 if prior.shape is None else prior.shape
+
+    def ask_siblings(self) -> None:
+        """Lets the series that are yet to come begin with what the present ones have in common."""
+        self._begin_with(common(self.state, self._pages, self._page_b))
 
     def grow(self, n_blocks: int) -> None:
         """Makes room for so many blocks of series."""
@@ -142,20 +161,16 @@ class FeatureModel:
         pages[: len(self._pages)] = self._pages
         self._pages, self._free = pages, np.append(self._free, np.arange(used, used + new))
 
-    def run(self, cells: Cells, run: Run, threads: Threads) -> Scored:
-        """Scores, and with ``run.learn`` then trains, every series with its cells in time order."""
-        n_blocks = len(cells.first_b) - 1
-        self.grow(n_blocks)
-        if self._zero_fill and run.learn:
-            blocks = np.arange(n_blocks)
-            load = n_blocks * len(run.calendar)
-        else:
-            blocks = np.flatnonzero(np.diff(cells.first_b))
-            load = len(cells) // kernels.LANES
+    def run(self, cells: Cells, run: Run, threads: Threads, plot_s: U8 = NO_PLOT) -> Scored:
+        """Scores, and with ``run.learn`` then trains, every series with its cells in time order.
+
+        The series that are 1 in ``plot_s`` are in the model plot; 0 fills it up to whole blocks.
+        """
+        self.grow(len(cells.first_b) - 1)
+        visited_b = self._visited_blocks(cells, run, plot_s)
+        blocks = np.flatnonzero(visited_b | (np.diff(cells.first_b) > 0))
+        load = max(int(np.count_nonzero(visited_b)) * len(run.calendar), len(cells) // kernels.LANES)
         first = np.append(cells.first_b[blocks], len(cells))
-        completeness_b = run.completeness_b if self.feature in _GROWS_WITH_BUCKET else None
-        if completeness_b is None:
-            completeness_b = np.ones(len(run.calendar))
         if run.learn:
             self._make_pages(blocks)
 
@@ -167,17 +182,31 @@ class FeatureModel:
                 cells.columns(self.feature, first[begin], first[end]),
                 self._free[pages[k] : pages[k + 1]],
                 run,
-                completeness_b,
+                plot_s,
             )
 
         pieces = max(min(threads.size, load // _PIECE), load // _LARGEST_PIECE)
         pieces = max(1, min(pieces, len(blocks)))
-        bounds = _even_bounds(first, pieces, by_cells=not self._zero_fill)
+        bounds = _even_bounds(first, pieces, by_cells=not visited_b.any())
         pages = np.append(0, np.cumsum(self._page_b[blocks] < 0))[bounds] if run.learn else bounds
         parts = list(threads.map(piece, range(pieces)))
         if run.learn and pages[-1]:
             self._free = np.setdiff1d(self._free, self._page_b[blocks], assume_unique=True)
         return _joined(parts)
+
+    def _visited_blocks(self, cells: Cells, run: Run, plot_s: U8) -> npt.NDArray[np.bool_]:
+        """Which blocks are looked at in every bucket, whether there are cells or not."""
+        if self._zero_fill and run.learn:
+            return np.ones(len(cells.first_b) - 1, bool)
+        if not len(plot_s):
+            return np.zeros(len(cells.first_b) - 1, bool)
+        return np.asarray(plot_s.reshape(-1, kernels.LANES).any(axis=1))
+
+    def _completeness(self, run: Run) -> F64:
+        """The share that every bucket has so far of what makes the feature grow; 1 where nothing does."""
+        if run.completeness_b is None or self.feature not in _GROWS_WITH_BUCKET:
+            return np.ones(len(run.calendar))
+        return run.completeness_b
 
     def _run_piece(
         self,
@@ -186,16 +215,19 @@ class FeatureModel:
         columns: tuple[I64, I32, F64, F64],
         free: I64,
         run: Run,
-        completeness_b: F64,
+        plot_s: U8,
     ) -> Scored:
         """Runs the kernel over some of the blocks, however many results it has."""
-        calendar = run.calendar
+        calendar, completeness_b = run.calendar, self._completeness(run)
         work, resume = np.zeros(kernels.WORK_SIZE), np.zeros(kernels.RESUME_SIZE, np.int64)
         min_log_p, scored = np.zeros(len(calendar)), np.zeros(len(calendar), np.int64)
-        size, parts = _FIRST_RESULTS, []
+        size = _FIRST_RESULTS
+        parts: list[list[npt.NDArray[Any]]] = []
+        plotted: list[F64] = []
         while not resume[kernels.IS_DONE]:
             whole = [np.empty(size, np.int64) for _ in range(2)]
             real = [np.empty(size) for _ in range(8)]
+            bounds = np.empty(size * kernels.BOUNDS if len(plot_s) else 0)
             made = kernels.update_blocks(
                 blocks,
                 first,
@@ -212,20 +244,32 @@ class FeatureModel:
                 run.clock_offset,
                 int(run.learn),
                 completeness_b,
+                plot_s,
                 *whole,
                 *real,
                 min_log_p,
                 scored,
+                bounds,
                 resume,
             )
             parts.append([column[:made] for column in (*whole, *real)])
-            size = min(4 * size, 1 << 20)
-        results: dict[str, Any] = {
-            name: np.concatenate(pieces)
-            for name, pieces in zip(_OF_KERNEL, zip(*parts, strict=True), strict=True)
-        }
-        feature_r = np.full(len(results["bucket_r"]), self._index)
-        return Scored(**results, feature_r=feature_r, min_log_p_b=min_log_p, scored_b=scored)
+            plotted.append(bounds[: resume[kernels.PLOTTED] * kernels.BOUNDS])
+            size = min(4 * size, _MOST_RESULTS)
+        return self._scored(parts, plotted, min_log_p, scored)
+
+    def _scored(
+        self, parts: list[list[npt.NDArray[Any]]], plotted: list[F64], min_log_p: F64, scored: I64
+    ) -> Scored:
+        """What the calls of the kernel for a piece gave, as one."""
+        columns = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+        results: dict[str, Any] = dict(zip(_OF_KERNEL, columns, strict=True))
+        return Scored(
+            **results,
+            feature_r=np.full(len(columns[0]), self._index),
+            min_log_p_b=min_log_p,
+            scored_b=scored,
+            bounds=np.concatenate(plotted),
+        )
 
 
 def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
@@ -245,4 +289,5 @@ def _joined(parts: list[Scored]) -> Scored:
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in RESULT_COLUMNS},
         min_log_p_b=np.minimum.reduce([part.min_log_p_b for part in parts]),
         scored_b=np.add.reduce([part.scored_b for part in parts]),
+        bounds=np.concatenate([part.bounds for part in parts]),
     )

@@ -7,6 +7,8 @@ their names differ from job to job, so they belong to the JSON form of a result.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 _GEO = pa.struct([("actual_point", pa.string()), ("typical_point", pa.string())])
@@ -111,6 +113,32 @@ RECORDS = pa.schema(
 """One row per unusual series and bucket. `log_probability` is the natural logarithm, which goes
 on where `probability` has long reached the smallest double."""
 
+MODEL_PLOT = pa.schema(
+    [
+        ("job_id", pa.string()),
+        ("result_type", pa.string()),
+        ("timestamp", pa.int64()),
+        ("bucket_span", pa.int64()),
+        ("detector_index", pa.int64()),
+        ("model_feature", pa.string()),
+        ("by_field_name", pa.string()),
+        ("by_field_value", pa.string()),
+        ("over_field_name", pa.string()),
+        ("over_field_value", pa.string()),
+        ("partition_field_name", pa.string()),
+        ("partition_field_value", pa.string()),
+        ("model_lower", pa.float64()),
+        ("model_median", pa.float64()),
+        ("model_upper", pa.float64()),
+        ("actual", pa.float64()),
+        ("log_probability", pa.float64()),
+    ]
+)
+"""One row per final bucket and plotted series: where 95% of the values were expected before the bucket
+was learned from, the value and the logarithm of its probability (unusual or not), null where the
+bucket has no data. By time, detector and series; a
+series has rows from when it is old enough to be scored until it has been idle for the prune window."""
+
 _FULL_BYTES = 1 << 24
 """A piece of this size is copied no more; well below the 2 GB that 32-bit offsets can address."""
 
@@ -156,7 +184,14 @@ class Results:
         """Marks the interim results as due to go with the next bucket, as a flush and an open do."""
         self._sweep = True
 
-    def add(self, buckets: pa.RecordBatch, records: pa.RecordBatch, *, interim: bool) -> None:
+    def add(
+        self,
+        buckets: pa.RecordBatch,
+        records: pa.RecordBatch,
+        model_plot: Iterable[pa.RecordBatch] = (),
+        *,
+        interim: bool,
+    ) -> None:
         """Adds the results of a pass."""
         if buckets.num_rows == 0:
             return
@@ -166,6 +201,8 @@ class Results:
         into = self._interim if interim else self._final
         into["buckets"].append(buckets)
         into["records"].append(records)
+        for batch in model_plot:
+            into["model_plot"].append(batch)
 
     def table(self, kind: str, *, exclude_interim: bool) -> pa.Table:
         """All results of a kind in the order they came, interim ones last."""
@@ -178,7 +215,7 @@ class Results:
         return self._final["buckets"].rows
 
 
-_SCHEMAS = {"buckets": BUCKETS, "records": RECORDS}
+_SCHEMAS = {"buckets": BUCKETS, "records": RECORDS, "model_plot": MODEL_PLOT}
 
 
 def _pieces() -> dict[str, _Pieces]:

@@ -4,7 +4,7 @@ A history keeps the magnitudes of the EVENT_SLOTS largest past events; a series 
 error of a bucket and of its moving mean over EVENT_WINDOW buckets, both in the values' own
 unit. With x the magnitude in means of the history::
 
-    score        min(absolute(p), 100 x^2 / (EVENT_HALF + x^2))
+    score        min(absolute(p), 100 x^2 / (EVENT_HALF + x^2)), less for a series younger than two days
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tidegate_kernels.state import (
     EVENT_SLOTS,
     EVENT_START,
     EVENT_SUM,
+    FIRST,
     KEPT_MEAN,
     LANES,
     LOG_P,
@@ -41,22 +42,22 @@ Array = Any
 
 EVENT_WINDOW = 6.0  # of the moving mean that events are measured by
 EVENT_OPENS = 0.7  # a magnitude above this share of the reference opens an event
-EVENT_REPEAT = 1.2  # within an event only 20% more than its maximum scores in full,
-EVENT_ECHO = 0.3  # all else at this share
-EVENT_MEAN_SHARE = 0.85  # the moving mean counts for less than a single bucket
+EVENT_REPEAT = 1.1  # within an event only 10% more than its maximum scores in full,
+EVENT_ECHO = 0.1  # all else at this share
+EVENT_MEAN_SHARE = 0.95  # the moving mean counts for less than a single bucket
 EVENT_HALF = 3.0  # squared magnitude, in references, that may score 50
-REFRACTORY = 60.0  # buckets an event lasts at most
+ABSOLUTE_HALF = 20.0  # squared -ln p that may score 50
+REFRACTORY = 40.0  # buckets an event lasts at most
 LOG_KEEP = -0.005012541823544286  # ln of what slots keep per day, 0.995: half in 140 days
 EVENT_FADES = 7.0  # days without an event after which the slots are decayed all the same
 
 
 @device
 def absolute_score(s: float) -> float:
-    """The most a p = exp(-s) can score: 0.01 30, 0.001 63, 1e-4 90, then slowly towards 100."""
-    low = s * (5.0 / 2.995732273553991)
-    middle = 5.0 + (s - 2.995732273553991) * (85.0 / 6.214608098422191)
-    high = 100.0 - 92.10340371976182 / max(s, 1.0)
-    return low if s <= 2.995732273553991 else (middle if s <= 9.210340371976182 else high)
+    """The most a p = exp(-s) can score, 100 s^2 / (20 + s^2): 0.01 51, 0.001 70, 1e-4 81, 1e-10 96."""
+    square = min(s, 1e100)
+    square *= square
+    return 100.0 * square / (ABSOLUTE_HALF + square)
 
 
 @device
@@ -103,7 +104,7 @@ def weigh_event(w: Array, lane: int, history: int, size: int, rates: Rates, cloc
 
     An event opens when x passes EVENT_OPENS of the mean of the past events and lasts REFRACTORY
     buckets; only its maximum is remembered, in the smallest slot if larger, at the first x after
-    that. Within it all that does not exceed the maximum before it by 20% is an echo and counts for
+    that. Within it all that does not exceed the maximum before it by 10% is an echo and counts for
     EVENT_ECHO. The slots fade, by 0.5% per day since EVENT_START, when an event opens, and by
     themselves at the first x that is EVENT_FADES days after it; EVENT_START is moved on both times.
     """
@@ -154,13 +155,15 @@ def close_event(w: Array, lane: int, history: int, largest: float) -> None:
 
 
 @device
-def set_score(w: Array, lane: int) -> None:
+def set_score(w: Array, lane: int, rates: Rates, clock: float) -> None:
     """The score: the smaller of what p allows and what the past events of the series allow.
 
     The magnitudes, as far as they count, are divided by the mean of the slots of their history (at
-    least TINY / EVENT_SLOTS); x = max(single, EVENT_MEAN_SHARE mean).
+    least TINY / EVENT_SLOTS); x = max(single, EVENT_MEAN_SHARE mean). Of a series that has not yet seen
+    two days, and so no season, the score counts for a third, and more by the hour.
     """
     single = w[SINGLE_EVENT + lane] * EVENT_SLOTS / max(w[EVENT_SINGLE + EVENT_SUM + lane], TINY)
     mean = w[MEAN_EVENT + lane] * EVENT_SLOTS / max(w[EVENT_MEAN + EVENT_SUM + lane], TINY)
     relative = relative_score(max(single, EVENT_MEAN_SHARE * mean))
-    w[SCORE + lane] = min(absolute_score(-w[LOG_P + lane]), relative)
+    trusted = min((1.0 + (clock - w[FIRST + lane]) * rates.days) * (1.0 / 3.0), 1.0)
+    w[SCORE + lane] = trusted * min(absolute_score(-w[LOG_P + lane]), relative)

@@ -22,6 +22,7 @@ from tidegate_kernels.state import (
     EVENT_MEAN,
     EVENT_SINGLE,
     FIRST,
+    HABIT,
     HUGE,
     IS_DATA,
     IS_LEARNED,
@@ -32,14 +33,13 @@ from tidegate_kernels.state import (
     MOST,
     NON_NEGATIVE,
     OCCUPANCY_BEFORE,
+    SHARP,
     SILENCE,
     SINGLE_EVENT,
-    SIZE,
     SPARSE,
     VALUE,
     WEIGHT,
     Rates,
-    Z,
     clear_lane,
     gap_of,
     gap_powers,
@@ -63,16 +63,16 @@ def next_empty(w: Array, bucket: int, bucket_to: int, clock_offset: int) -> int:
 @device
 def begin_value(
     w: Array, lane: int, clock: float, value: float, records: float, pages: Array, page: int
-) -> None:
-    """Puts a cell's value where the lane's loops find it, or begins the series with it."""
+) -> bool:
+    """Puts a cell's value where the lane's loops find it, or begins the series with it; True if so."""
     w[IS_DATA + lane] = 1.0
     if not math.isfinite(value):  # no sample, but a sign of life
         if w[ALIVE + lane] != 0.0:
             w[LAST_DATA + lane] = clock
-        return
+        return False
     if w[ALIVE + lane] == 0.0:
         start_lane(w, lane, clock, min(max(value, -HUGE), HUGE), records)
-        return
+        return True
     if value < 0.0 and w[NON_NEGATIVE + lane] > 0.0:
         make_linear(w, lane, pages, page)
     w[VALUE + lane] = value
@@ -80,6 +80,7 @@ def begin_value(
     w[MOST + lane] = 1e300
     w[IS_ON + lane] = 1.0
     w[IS_LEARNED + lane] = 1.0
+    return False
 
 
 @device
@@ -115,9 +116,8 @@ def weigh_rare(w: Array, lane: int, rates: Rates, clock: float) -> None:
     """Weights and events of a lane where they are out of the ordinary; see `observe.compare`."""
     rare = int(w[IS_RARE + lane])
     if rare & RARE_WEIGHT:
-        size = min(abs(w[Z + lane]), w[SIZE + lane])
         young = max(1.0 - (clock - w[FIRST + lane]) / rates.young, 0.0)
-        w[WEIGHT + lane] = training_weight(size, young)
+        w[WEIGHT + lane] = training_weight(w[SHARP + lane], young, w[HABIT + lane])
     if rare & RARE_SINGLE:
         weigh_event(w, lane, EVENT_SINGLE, SINGLE_EVENT, rates, clock)
     if rare & RARE_MEAN:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidegate_kernels.counts import train_count
 from tidegate_kernels.elementary import floor, log
 from tidegate_kernels.event import measure_event, weigh_usual
 from tidegate_kernels.intrinsics import root
 from tidegate_kernels.law import (
+    LOG_TWO,
     MOST_DEGREES,
     WEIGHT_BODY,
     degrees_of,
     learn_tail,
     log_tail,
     recalibrated,
+    train_habit,
     train_size,
 )
 from tidegate_kernels.profile import read_season, train_profiles, use_of_day, use_of_week
@@ -37,6 +40,7 @@ from tidegate_kernels.state import (
     CELL_RECORDS,
     COUNT,
     DAY,
+    DEGREES,
     EMPTY_BUCKETS,
     EVENT_MEAN,
     EVENT_SINGLE,
@@ -65,10 +69,13 @@ from tidegate_kernels.state import (
     OCCUPANCY,
     OCCUPANCY_BEFORE,
     PRESENCE_GAIN,
+    RECENT,
+    RECENT_AR,
     RECORDS,
     SD_E,
     SD_R,
     SEASON,
+    SHARP,
     SILENCE,
     SINGLE_EVENT,
     SIZE,
@@ -99,16 +106,11 @@ from tidegate_kernels.state import (
 
 Array = Any
 
-MIN_BUCKETS = 12.0  # age, in buckets, before which nothing is scored
-MIN_VALUES = 4.0  # count of training values before which nothing is scored
-PRIOR_SPREAD = 0.03  # a new series is taken to vary by 3% of its level,
-PRIOR_COUNT = 2.0  # with the weight of two buckets
 AMPLITUDE_FLOOR = 0.001  # standard deviation never below 0.1% of the level
 PHASE_FLOOR = 0.4  # quiet hours count at least 0.4 of the mean variance
 YOUNG_SCALE = 4.0
 RECORDS_RATIO = 100.0  # the most by which few records widen the variance
 SLOPE_CLIP = 3.0  # sd_r
-LOG_TWO = 0.6931471805599453
 RARE_WEIGHT, RARE_SINGLE, RARE_MEAN = 1, 2, 4  # what of a lane needs a branch
 
 
@@ -157,51 +159,73 @@ def scale(w: Array, lane: int, rates: Rates, now: Now) -> None:
 
     ::
 
-        v         max((prior + n VARIANCE) / (2 + n), floor) q
-        q         max(spread share of the phase, 0.4) (1 + 4 / n) R
+        v         max(2 / (1 / u(VARIANCE) + 1 / u(RECENT)), floor) q: of weeks, of days, nearer the least
+        u(V)      (prior + n V) / (PRIOR_COUNT + n)
+        q         max(spread share of the phase, 0.4) (1 + 4 / (n + PRIOR_COUNT - 2)) R
         R         min(RECORDS / records, 100) for SCALE_BY_RECORDS and 0 < records < RECORDS; else 1
-        prior     2 (0.03 a)^2,   a = |LEVEL|, half of it while y are roots (relative deviations halve)
+        prior     PRIOR_COUNT (PRIOR_SPREAD a)^2,   a = |LEVEL|, half of it while y are roots (relative
+                  deviations halve)
         floor     max((0.001 a)^2, TINY^2), and at least 0.2 for COUNTS: those are always roots
     """
     n, records, usual = w[COUNT + lane], w[CELL_RECORDS + lane], w[RECORDS + lane]
-    share = max(w[SPREAD + lane], PHASE_FLOOR) * (1.0 + YOUNG_SCALE / n)
+    share = max(w[SPREAD + lane], PHASE_FLOOR) * (1.0 + YOUNG_SCALE / (n + rates.prior_count - 2.0))
     is_small = rates.by_records and records > 0.0 and usual > records
     share *= min(usual / records, RECORDS_RATIO) if is_small else 1.0
     around = abs(w[LEVEL + lane]) * (0.5 if w[NON_NEGATIVE + lane] > 0.0 else 1.0)
-    prior = PRIOR_SPREAD * around
-    prior = PRIOR_COUNT * prior * prior
+    prior = rates.prior_spread * around
+    prior = rates.prior_count * prior * prior
     least = max(AMPLITUDE_FLOOR * around, TINY)
     least = max(least * least, rates.least)
-    known = 1.0 / (PRIOR_COUNT + n)
-    sd_r = root(max((prior + n * w[VARIANCE + lane]) * known, least) * share)
-    sd_e = root(max((prior + n * w[VARIANCE_AR + lane]) * known, least) * share)
+    known = 1.0 / (rates.prior_count + n)
+    of_r = harmonic((prior + n * w[VARIANCE + lane]) * known, (prior + n * w[RECENT + lane]) * known)
+    of_e = harmonic((prior + n * w[VARIANCE_AR + lane]) * known, (prior + n * w[RECENT_AR + lane]) * known)
+    sd_r = root(max(of_r, least) * share)
+    sd_e = root(max(of_e, least) * share)
     w[SD_R + lane] = sd_r
     w[SD_E + lane] = sd_e
     w[Z + lane] = w[R + lane] / sd_r
-    w[SIZE + lane] = abs(w[E + lane]) / sd_e
+    size = abs(w[E + lane]) / sd_e
+    w[SIZE + lane] = size
+    w[SHARP + lane] = min(abs(w[Z + lane]), size)
     w[MULTI_NEXT + lane] = moving_mean(w, lane, gap_of(w, lane, now.clock))
-    is_known = now.clock - w[FIRST + lane] >= MIN_BUCKETS and n >= MIN_VALUES
+    is_known = now.clock - w[FIRST + lane] >= rates.known_age and n >= rates.known_count
     w[IS_SCORED + lane] = 1.0 if is_known and w[IS_ON + lane] > 0.0 else 0.0
+
+
+@device
+def harmonic(a: float, b: float) -> float:
+    """The harmonic mean of two numbers that are not negative."""
+    total = a + b
+    mean: float = a * (2.0 * b / (total if total > 0.0 else 1.0))
+    return mean
+
+
+@device
+def judge_single(w: Array, lane: int, rates: Rates) -> None:
+    """Log p of the bucket alone, two-sided: log_tail(size, degrees). Counts go on in `judge_count`."""
+    degrees = degrees_of(w, lane)
+    w[DEGREES + lane] = degrees
+    w[LOG_P_SINGLE + lane] = log_tail(w[SIZE + lane], degrees)
 
 
 @device
 def judge(w: Array, lane: int, rates: Rates) -> None:
     """Log p of the bucket, of the moving mean, and of both (Bonferroni), recalibrated.
 
-    ``size`` = |e| / sd_e, M in its deviations (0 until it is known, `knows_mean`), d the degrees::
+    ``single`` is that of `judge_single` or `judge_count`, M in its deviations (0 until it is known,
+    `knows_mean`), d the degrees::
 
-        single = log_tail(size, d),    multi = log_tail(M, min(2 d, 50))
+        multi  = log_tail(M, min(2 d, 50))
         both   = max(-min(single, multi) - penalty, 0),    penalty = ln 2 once M is known, before 0
         s      = the same after single <- 0 unless e, multi <- 0 unless M is on the side asked for
-        -ln p  = min(recalibrated(s) if s > 1 else s, MOST)
+        -ln p  = min(recalibrated(s), MOST)
 
     p is two-sided, for one side too: there it is conservative, by 2. The tail then, after
     `recalibrated` used it, learns min(both, MOST): both sides, whichever is asked for. LOG_P_SINGLE
     and LOG_P_MULTI are those of the side, neither penalised nor recalibrated.
     """
     has_mean = knows_mean(w, lane)
-    degrees = degrees_of(w, lane)
-    single = log_tail(w[SIZE + lane], degrees)
+    single, degrees = w[LOG_P_SINGLE + lane], w[DEGREES + lane]
     multi = log_tail(mean_size(w, lane) if has_mean else 0.0, min(2.0 * degrees, MOST_DEGREES))
     penalty = LOG_TWO if has_mean else 0.0
     most = w[MOST + lane]
@@ -209,7 +233,7 @@ def judge(w: Array, lane: int, rates: Rates) -> None:
     single = single if rates.side == 0.0 or w[E + lane] * rates.side > 0.0 else 0.0
     multi = multi if rates.side == 0.0 or w[MULTI_NEXT + lane] * rates.side > 0.0 else 0.0
     s = max(-min(single, multi) - penalty, 0.0)
-    s = min(recalibrated(w, lane, s) if s > 1.0 else s, most)
+    s = min(recalibrated(w, lane, s), most)
     is_on = w[IS_SCORED + lane] > 0.0
     learn_tail(w, lane, is_on and w[IS_LEARNED + lane] > 0.0, min(both, most))
     w[LOG_P_SINGLE + lane] = single
@@ -234,7 +258,7 @@ def compare(w: Array, lane: int, rates: Rates, now: Now) -> None:
     measure_event(w, lane, rates, is_on and w[IS_LEARNED + lane] > 0.0, gap_of(w, lane, now.clock), error)
     rare_single = weigh_usual(w, lane, EVENT_SINGLE, SINGLE_EVENT, rates, is_on, now.clock)
     rare_mean = weigh_usual(w, lane, EVENT_MEAN, MEAN_EVENT, rates, is_on, now.clock)
-    is_heavy = w[IS_ON + lane] > 0.0 and min(abs(w[Z + lane]), w[SIZE + lane]) > WEIGHT_BODY
+    is_heavy = w[IS_ON + lane] > 0.0 and w[SHARP + lane] > WEIGHT_BODY
     rare = (RARE_WEIGHT if is_heavy else 0.0) + (RARE_SINGLE if rare_single else 0.0)
     w[WEIGHT + lane] = 1.0
     w[ZERO_SHARE + lane] = 1.0 if w[IS_DATA + lane] > 0.0 else zero_weight(w, lane)
@@ -248,9 +272,9 @@ def train(w: Array, lane: int, rates: Rates, now: Now) -> None:
     n is the count before this value, n' = n + w the one with it; COUNT becomes min(n', 1 / RATE_SPREAD).
     In this order, everything from the forecast and the errors made before::
 
-        w        training_weight(min(|z|, size), young); of a filled zero see `zero_weight`
-        sizes    train_size with n, min(size, SIZE_CLIP), no w
-        spread   train_spread with n', w
+        w        training_weight(SHARP, young, HABIT); of a filled zero see `zero_weight`
+        sizes    train_size with n, min(size, SIZE_CLIP), no w; then train_habit
+        spread   train_spread, and train_count for COUNTS, with n', w
         slope    B += RATE_SLOPE w (1 - young) (r within 3 sd_r)
         level    L = L + B_before gap + max(1 / n', RATE_LEVEL) w r
         season   train_profiles with w, y - line, z^2 min(1, spread share before), sd_r
@@ -267,9 +291,12 @@ def train(w: Array, lane: int, rates: Rates, now: Now) -> None:
     weight = w[WEIGHT + lane] * w[ZERO_SHARE + lane]
     r, before = w[R + lane], w[COUNT + lane]
     train_size(w, lane, rates, is_on)
+    train_habit(w, lane, is_on)
     n = before + weight
     put(w, COUNT + lane, is_on, min(n, 1.0 / rates.spread))
     train_spread(w, lane, rates, is_on, n, weight, gap)
+    if rates.counts:
+        train_count(w, lane, rates, is_on, n, weight)
     most = SLOPE_CLIP * w[SD_R + lane]
     slope = w[SLOPE + lane] + rates.slope * weight * min(max(r, -most), most) * (1.0 - young)
     put(w, SLOPE + lane, is_on, slope)
@@ -314,7 +341,7 @@ def train_presence(w: Array, lane: int, rates: Rates, clock: float) -> None:
 
 
 @device
-def train_records(w: Array, lane: int) -> None:
+def train_records(w: Array, lane: int, rates: Rates) -> None:
     """The usual number of records; comes before `train`, which moves COUNT.
 
     RECORDS <- RECORDS + max(1 / (n + 1), 0.02) (records - RECORDS), n the count before this value.

@@ -19,6 +19,7 @@ import numpy as np
 
 from tidegate_kernels.registry import device
 from tidegate_kernels.state import (
+    AGREEMENT,
     COUNT,
     DAY,
     DAY_KNOTS,
@@ -32,13 +33,17 @@ from tidegate_kernels.state import (
     ERROR_LEVEL,
     ERROR_WEEK,
     LANES,
+    LEVEL,
     LINE,
+    NON_NEGATIVE,
     PAGE_MEAN,
     PAGE_SPREAD,
     PAGE_VISITS,
     PAGE_WEEK,
+    PRIOR_SPREAD,
     SD_R,
     SEASONAL,
+    SHAPE,
     SPREAD,
     WEEK,
     WEEK_0,
@@ -54,6 +59,7 @@ from tidegate_kernels.state import (
 Array = Any
 
 KNOTS_AT = int(DAY_MEAN_0)
+BORROWED = 3.0  # visits that the siblings' shape counts for
 SEASON_VALUES = 12.0  # count of training values from which on a series may have profiles
 
 
@@ -111,7 +117,8 @@ def gate(error_without: float, error_with: float, periods: float) -> float:
 
 @device
 def use_of_day(w: Array, lane: int, rates: Rates, days: float) -> float:
-    """g1: how far the day's profile is used; its periods are days."""
+    """g1: how far the day's profile is used; its periods are days, or visits where those are more."""
+    days = max(days, min(w[DAY_VISITS_0 + lane], w[DAY_VISITS_1 + lane]))
     use = gate(w[ERROR_LEVEL + lane], w[ERROR_DAY + lane], days)
     return use if rates.day_share > 0.0 else 0.0
 
@@ -199,6 +206,37 @@ def train_knot(
     put(w, visits + lane, is_on, seen)
     put(w, mean + lane, is_on, w[mean + lane] + share * (seen + 6.0) * error)
     put(w, spread + lane, is_on, w[spread + lane] + share * (seen + 0.5) * (z2 - w[spread + lane]))
+
+
+@device
+def begin_shape(
+    w: Array, lane: int, pages: Array, page: int, settings: Array, knot: int, weight: float
+) -> None:
+    """A new series begins with the day of its siblings, if its values are roots.
+
+    With s the shape, y the first value, S^2 the mean of the squared s and a = PRIOR_SPREAD level / 2::
+
+        level    y / (1 + s(phase)),  unless 1 + s(phase) < 0.1: then the series begins without
+        D        s level, each knot visited BORROWED times
+        E0, E1   (level S)^2 + a^2,  (1 - AGREEMENT) (level S)^2 + a^2
+    """
+    after = knot + 1 if knot + 1 < DAY_KNOTS else 0
+    factor = 1.0 + (1.0 - weight) * settings[SHAPE + knot] + weight * settings[SHAPE + after]
+    if factor < 0.1 or w[NON_NEGATIVE + lane] == 0.0:
+        return
+    level = w[LEVEL + lane] / factor
+    square = 0.0
+    for k in range(DAY_KNOTS):
+        square += settings[SHAPE + k] * settings[SHAPE + k]
+        pages[np.uint64(page + (PAGE_MEAN + k) * LANES) + lane] = settings[SHAPE + k] * level
+        pages[np.uint64(page + (PAGE_VISITS + k) * LANES) + lane] = BORROWED
+    square *= level * level / DAY_KNOTS
+    noise = 0.5 * settings[PRIOR_SPREAD] * level
+    w[LEVEL + lane] = level
+    w[SEASONAL + lane] = 1.0
+    w[ERROR_LEVEL + lane] = square + noise * noise
+    w[ERROR_DAY + lane] = (1.0 - settings[AGREEMENT]) * square + noise * noise
+    w[ERROR_WEEK + lane] = w[ERROR_DAY + lane]
 
 
 @device

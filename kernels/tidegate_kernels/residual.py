@@ -2,7 +2,8 @@
 
 With r the residual and e = r - phi r_previous::
 
-    variances    E[r^2], E[e^2] and the lag product E[r r_previous], weighted running means
+    variances    E[r^2], E[e^2] and the lag product E[r r_previous], weighted running means;
+                 the two also of the last days: a series that has calmed down is judged by them
     mean         M <- M + (z - M) / MULTI_WINDOW, z the clipped standardised residual
     shift        residuals on one side for SHIFT_BUCKETS: the mean of y - g1 D - g2 W is the new level
 """
@@ -24,6 +25,8 @@ from tidegate_kernels.state import (
     MULTI_COUNT,
     MULTI_NEXT,
     MULTI_VARIANCE,
+    RECENT,
+    RECENT_AR,
     SEASON,
     SHIFT_COUNT,
     SHIFT_DEBT,
@@ -57,7 +60,8 @@ def train_spread(w: Array, lane: int, rates: Rates, is_on: bool, n: float, weigh
     """Variances of r and e and the lag product, by weighted running means.
 
     x <- x + max(1 / n, RATE_SPREAD) w (target - x), targets r^2 and e^2 (at most 1e280) and, after a
-    neighbour only, r CARRY. ``n`` is the count with this value, w its weight.
+    neighbour only, r CARRY; RECENT and RECENT_AR likewise with RATE_RECENT. ``n`` is the count with
+    this value, w its weight.
     """
     r, e = w[R + lane], w[E + lane]
     gain = max(1.0 / n, rates.spread) * weight
@@ -66,6 +70,9 @@ def train_spread(w: Array, lane: int, rates: Rates, is_on: bool, n: float, weigh
     lag = r * w[CARRY + lane]
     put(w, VARIANCE + lane, is_on, w[VARIANCE + lane] + gain * (r2 - w[VARIANCE + lane]))
     put(w, VARIANCE_AR + lane, is_on, w[VARIANCE_AR + lane] + gain * (e2 - w[VARIANCE_AR + lane]))
+    gain_recent = max(1.0 / n, rates.recent) * weight
+    put(w, RECENT + lane, is_on, w[RECENT + lane] + gain_recent * (r2 - w[RECENT + lane]))
+    put(w, RECENT_AR + lane, is_on, w[RECENT_AR + lane] + gain_recent * (e2 - w[RECENT_AR + lane]))
     next_lag = w[LAG_PRODUCT + lane] + gain * (lag - w[LAG_PRODUCT + lane])
     put(w, LAG_PRODUCT + lane, is_on and gap <= 1.0, next_lag)
 

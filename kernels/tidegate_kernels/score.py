@@ -4,7 +4,7 @@
 the buckets and adds the job: with q the share of past scores at least as unlikely::
 
     record   min(series score, 100 / (1 + q / RANK_HALF))
-    bucket   p_b = 1 - (1 - p_min)^n (Sidak),  min(max record, absolute(p_b), rank of p_b)
+    bucket   p_b of all its series (`log_any`),  min(max record, absolute(p_b), rank of p_b)
 
 q is taken at the lower end of its uncertainty, from a histogram of -ln p with
 logarithmic bins that also counts the unremarkable results. A bucket enters the history
@@ -31,18 +31,34 @@ HISTORY_SIZE = 2 * BINS + 8
 
 BINS_PER_E = 5.5  # bins per factor e of 1 + s: 64 reach s = 1e5
 KEEP_PER_DAY = 0.9885  # counts halve in 60 days
-RANK_HALF = 0.01  # what one in a hundred reaches scores at most 50
+RANK_HALF = 0.03  # what three in a hundred reach scores at most 50
 DAY_MS = 86_400_000
+SIGNIFICANT = 0.01  # results have p below
+HARMONIC_LOCATION = 0.874  # of the Landau law of a harmonic mean p, beside ln n
 
 
 @device
-def log_any(log_p: float, n: float) -> float:
-    """Logarithm of 1 - (1 - p)^n: the smallest of n independent p is that small; exact for any ln p."""
-    if log_p > -1e-12:
-        return 0.0
-    if log_p + math.log(n) < -20.0:
-        return log_p + math.log(n)
-    return math.log(-math.expm1(n * math.log1p(-math.exp(log_p))))
+def log_any(log_sum: float, n: float) -> float:
+    """Ln p of the harmonic mean of n values of p (Wilson, PNAS 2019): valid however they depend.
+
+    ``log_sum`` is ln S, S the sum of 1 / p over the p below SIGNIFICANT, or 1 / p of the smallest if there
+    are none. Under independence S / n has a heavy tail P(S / n > x) ~ 1 / (x - location)::
+
+        p         1 / max(S / n - location, 1)
+        location  max(ln(SIGNIFICANT n) + 0.874, 0)
+    """
+    mean = log_sum - math.log(n)
+    if mean > 40.0:
+        return -mean
+    location = max(math.log(SIGNIFICANT * n) + HARMONIC_LOCATION, 0.0)
+    return -math.log(max(math.exp(mean) - location, 1.0))
+
+
+@device
+def log_added(log_sum: float, s: float) -> float:
+    """Ln(exp(log_sum) + exp(s))."""
+    most, least = max(log_sum, s), min(log_sum, s)
+    return most + math.log1p(math.exp(max(least - most, -700.0)))
 
 
 @device
@@ -107,7 +123,8 @@ def score_buckets(
 ) -> int:
     """Scores of the records (sorted by bucket) and of the buckets [bucket_from, bucket_to).
 
-    ``history`` is HISTORY_SIZE zeros for a new job. With ``learn`` 0 a copy in ``scratch`` (as
+    The results of a bucket are those of all its series with p below SIGNIFICANT. ``history`` is HISTORY_SIZE
+    zeros for a new job. With ``learn`` 0 a copy in ``scratch`` (as
     long) is used. Returns the number of records scored.
     """
     past = history
@@ -120,16 +137,17 @@ def score_buckets(
         bucket = bucket_from + at
         age_history(past, bucket * span_ms // DAY_MS)
         start = r
-        largest = 0.0
+        largest, log_sum = 0.0, 0.0
         while r < len(bucket_r) and bucket_r[r] <= bucket:
             ceiling = rank_ceiling(past, RECORD_BINS, past[RECORD_TOTAL], -log_p_r[r])
             score_r[r] = min(series_score_r[r], ceiling)
             largest = max(largest, score_r[r])
+            log_sum = log_added(log_sum, -log_p_r[r]) if r > start else -log_p_r[r]
             r += 1
         scored = float(bucket_count[at])
         s = 0.0
         if scored > 0.0:
-            s = -log_any(bucket_min_log_p[at], scored)
+            s = -log_any(log_sum if r > start else -bucket_min_log_p[at], scored)
             ceiling = rank_ceiling(past, BUCKET_BINS, past[BUCKET_TOTAL], s)
             bucket_score[at] = min(min(absolute_score(s), ceiling), largest)
             past[BUCKET_TOTAL] += 1.0

@@ -61,22 +61,26 @@ SHIFT_LEVEL = _row(24)  # mean over the run of the values less their season
 SHIFT_COUNT = _row(25)
 SHIFT_DEBT = _row(26)  # contrary buckets within it
 TAIL_COUNT = _row(27)
-TAIL_RATE = _row(28)
-TAIL_EXCESSES = _row(29)
-TAIL_EXCESS = _row(30)
-NON_NEGATIVE = _row(31)  # 1 as long as no value was below zero
-SIZE_ABS = _row(32)  # mean of |t|, t clipped: with the mean of t^2 it tells how heavy the tails are
-SIZE_SQUARE = _row(33)
-SEASONAL = _row(34)  # 1 once the series has profiles
-MEAN_ERROR = _row(35)  # moving mean of e, in the unit of the values
-EVENT_SINGLE = _row(36)  # history of the largest |e|: EVENT_ROWS rows, see below
-EVENT_MEAN = _row(44)  # history of the largest |MEAN_ERROR|
+TAIL_RUN = _row(28)  # how much the next s beyond the first of the TAIL_LEVELS counts
+TAIL_RATE = _row(29)  # how often s lay beyond each of the TAIL_LEVELS: five rows
+NON_NEGATIVE = _row(34)  # 1 as long as no value was below zero
+SIZE_ABS = _row(35)  # mean of |t|, t clipped: with the mean of t^2 it tells how heavy the tails are
+SIZE_SQUARE = _row(36)
+SEASONAL = _row(37)  # 1 once the series has profiles
+MEAN_ERROR = _row(38)  # moving mean of e, in the unit of the values
+RECENT = _row(39)  # VARIANCE of the last days
+RECENT_AR = _row(40)  # VARIANCE_AR of the last days
+HABIT = _row(41)  # share of the values that a sharp test finds odd
+DISPERSION = _row(42)  # of counts: variance over mean, less 1
+COUNT_ODDS = _row(43)  # of counts: discounted log-likelihood ratio of their own law
+EVENT_SINGLE = _row(44)  # history of the largest |e|: EVENT_ROWS rows, see below
+EVENT_MEAN = _row(52)  # history of the largest |MEAN_ERROR|
 EVENT_START = _row(0)  # clock at which the open event began; without one, up to which the slots have decayed
 EVENT_MAX = _row(1)  # its largest magnitude; 0: no open event
 EVENT_SLOT = _row(2)  # the EVENT_SLOTS largest past events; their sum is kept beside them
 EVENT_SLOTS = 5
 EVENT_SUM = _row(7)
-STATE_ROWS = 52
+STATE_ROWS = 60
 BLOCK_SIZE = STATE_ROWS * LANES
 
 # -- the page of a block: knots of the profiles ----------------------------------------------
@@ -138,7 +142,10 @@ TYPICAL = _row(_TEMPORARY + 33)
 LOWER = _row(_TEMPORARY + 34)
 UPPER = _row(_TEMPORARY + 35)
 SCORE = _row(_TEMPORARY + 36)
-_SCRATCH_PAGE = _TEMPORARY + 37
+SHARP = _row(_TEMPORARY + 37)  # deviations that weigh the training: the smaller of |z| and SIZE
+DEGREES = _row(_TEMPORARY + 38)  # of Student's law
+TAIL_SHARE = _row(_TEMPORARY + 39)  # how much this bucket counts for the tail
+_SCRATCH_PAGE = _TEMPORARY + 40
 SCRATCH_PAGE = _SCRATCH_PAGE * LANES  # a page that interim results may change
 WORK_SIZE = SCRATCH_PAGE + PAGE_SIZE
 
@@ -150,13 +157,18 @@ SPAN_MS = 3
 COUNTS = 4  # 1: values are counts, never below zero; their variance has a floor
 SCALE_BY_RECORDS = 5  # 1: the variance of a value of few records is larger
 THRESHOLD = 6  # only results with p below it are emitted
-SETTINGS_SIZE = 8
+PRIOR_SPREAD = 7  # standard deviation that a new series begins with, as a share of its level,
+PRIOR_COUNT = 8  # and how many values that is worth
+AGREEMENT = 9  # how far the siblings' days have the shape; 0: there is none
+SHAPE = 10  # their season of the day, as a share of the level: DAY_KNOTS numbers
+SETTINGS_SIZE = SHAPE + DAY_KNOTS
 
 DAY_MS = 86_400_000.0
 HUGE = 1e140  # values are clamped here, so that squares stay finite
 TINY = 1e-150  # standard deviations never fall below: 1/TINY stays finite
 MEAN_KEEP = 1.0 - 1.0 / 6.0  # of the moving means of residuals, six buckets long
 PRESENCE_GAIN = 0.02  # least gain of the occupancy and of the typical number of records
+COUNT_ODDS_BEGIN = 5.0
 SPARSE = 0.25  # occupancy up to which empty buckets teach nothing
 
 
@@ -169,13 +181,19 @@ class Rates(NamedTuple):
     least: float  # variance
     level: float
     slope: float
+    counts: bool
     spread: float
+    recent: float
     gate: float
     young: float  # buckets
     shift: float  # buckets
     day_share: float
     week_share: float
     days: float  # in a bucket
+    prior_spread: float
+    prior_count: float
+    known_age: float  # buckets before which a series is not scored,
+    known_count: float  # and values
     prune: float  # buckets; 0: never
     log_threshold: float  # of p of a result
 
@@ -196,11 +214,13 @@ def rates_of(settings: Array) -> Rates:
     ::
 
         level    1 / day[12, 1000]            slope    level gain / max(7 day, 50)
-        spread   1 / 14 day[200, 4000]        gate     1 / 7 day[100, 2000]
-        young    21 day[100, 1000] buckets    shift    max(1.25 day, 8) buckets
+        spread   1 / 14 day[200, 4000]        recent   1 / max(3 day, 12)
+        gate     1 / 7 day[100, 2000]         young    21 day[100, 1000] buckets
+        shift    max(1.25 day, 8) buckets
         share of a visit to a knot            min(24 / day, 1) of the day, from 1.9 buckets a day on,
                                               min(12 / day, 1) of the week, from 0.9; else no profile
         least    0.2 for COUNTS: those are always roots; a Poisson count's has 1/4
+        known    from max(14 - PRIOR_COUNT, 3) buckets and max(4 - (PRIOR_COUNT - 2) / 4, 2) values on
     """
     day = DAY_MS / settings[SPAN_MS]  # buckets in a day
     level = 1.0 / min(max(day, 12.0), 1000.0)
@@ -211,13 +231,19 @@ def rates_of(settings: Array) -> Rates:
         0.2 if settings[COUNTS] > 0.0 else 0.0,
         level,
         level / max(7.0 * day, 50.0),
+        settings[COUNTS] > 0.0,
         1.0 / min(max(14.0 * day, 200.0), 4000.0),
+        1.0 / max(3.0 * day, 12.0),
         1.0 / min(max(7.0 * day, 100.0), 2000.0),
         min(max(21.0 * day, 100.0), 1000.0),
         max(1.25 * day, 8.0),
         min(24.0 / day, 1.0) if day >= 1.9 else 0.0,
         min(84.0 / (7.0 * day), 1.0) if day >= 0.9 else 0.0,
         1.0 / day,
+        settings[PRIOR_SPREAD],
+        settings[PRIOR_COUNT],
+        max(14.0 - settings[PRIOR_COUNT], 3.0),
+        max(4.5 - 0.25 * settings[PRIOR_COUNT], 2.0),
         settings[PRUNE_BUCKETS],
         log(settings[THRESHOLD]),
     )
@@ -265,7 +291,7 @@ def clear_lane(w: Array, lane: int, pages: Array, page: int) -> None:
 def start_lane(w: Array, lane: int, clock: float, value: float, records: float) -> None:
     """First value of a fresh series: its level; as a square root unless the value is negative.
 
-    Level y, count 1, both occupancies 1, its records, all else 0.
+    Level y, count 1, both occupancies 1, its records, TAIL_RUN 1, COUNT_ODDS as they begin, all else 0.
     """
     is_root = value >= 0.0
     w[ALIVE + lane] = 1.0
@@ -277,6 +303,8 @@ def start_lane(w: Array, lane: int, clock: float, value: float, records: float) 
     w[OCCUPANCY_BEFORE + lane] = 1.0
     w[SILENCE + lane] = -log(1e-9)
     w[RECORDS + lane] = records
+    w[TAIL_RUN + lane] = 1.0
+    w[COUNT_ODDS + lane] = COUNT_ODDS_BEGIN
     w[LEVEL + lane] = root(value) if is_root else value
     w[NON_NEGATIVE + lane] = 1.0 if is_root else 0.0
 
@@ -298,6 +326,8 @@ def make_linear(w: Array, lane: int, pages: Array, page: int) -> None:
     w[SHIFT_LEVEL + lane] = unroot(w[SHIFT_LEVEL + lane])
     w[VARIANCE + lane] *= slope * slope
     w[VARIANCE_AR + lane] *= slope * slope
+    w[RECENT + lane] *= slope * slope
+    w[RECENT_AR + lane] *= slope * slope
     w[LAG_PRODUCT + lane] *= slope * slope
     w[ERROR_LEVEL + lane] *= slope * slope
     w[ERROR_DAY + lane] *= slope * slope

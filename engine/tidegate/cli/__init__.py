@@ -1,4 +1,4 @@
-"""The command line: ``tidegate detect``, ``check``, ``functions`` and ``info``.
+"""The command line: ``tidegate detect``, ``plot``, ``check``, ``functions`` and ``info``.
 
 Nothing that is imported here imports numpy, pyarrow or Numba: help and wrong options answer
 at once. `run` and the kernels do, and are imported when they are needed.
@@ -14,6 +14,7 @@ from .detect import detect
 from .failures import Program
 from .functions import functions
 from .info import info
+from .plot import plot
 
 __all__ = ["main"]
 
@@ -24,5 +25,5 @@ def main() -> None:
     """Finds anomalies in time series: in files, with the jobs of the tidegate engine."""
 
 
-for command in (detect, check, functions, info):
+for command in (detect, plot, check, functions, info):
     main.add_command(command)

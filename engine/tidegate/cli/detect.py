@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from click.core import ParameterSource
 
 from .choices import Analysis
 from .interrupts import Interruptible
+from .options import analysis_options, take_analysis
 from .outputs import Output, open_outputs
 
 _FILE = click.Path(path_type=Path)
@@ -18,28 +18,7 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("file", metavar="FILE")
-@click.option("--bucket-span", metavar="SPAN", help="Length of a bucket: 30m, 1h, 1d ...  [default: 5m]")
-@click.option("--function", metavar="NAME", help="What to watch: mean, count ... ('tidegate functions').")
-@click.option("--field", metavar="FIELD", help="The field the function is of.")
-@click.option("--by", metavar="FIELD", help="One series for each value of this field ...")
-@click.option("--partition", metavar="FIELD", help="... and for each value of this one.")
-@click.option(
-    "--detector",
-    metavar="TEXT",
-    multiple=True,
-    help="A detector in one text: 'high_mean(value) by host partition=dc'; may be repeated.",
-)
-@click.option("--use-null", is_flag=True, help="Records without a by value are a series too.")
-@click.option("--latency", metavar="SPAN", help="How late records may come.")
-@click.option(
-    "--time-field", metavar="FIELD", help="The field with the time.  [default: found by name or type]"
-)
-@click.option(
-    "--time-format",
-    metavar="FORMAT",
-    help="epoch, epoch_ms or a pattern (yyyy-MM-dd HH:mm).  [default: found]",
-)
-@click.option("--config", type=_FILE, help="A job configuration (JSON) instead of the options above.")
+@analysis_options
 @click.option("--interim/--no-interim", default=False, help="Score the last buckets too, complete or not.")
 @click.option(
     "--top", type=click.IntRange(min=0), default=20, show_default=True, help="How many anomalies to print."
@@ -66,7 +45,7 @@ def detect(
     tidegate detect taxi.csv --bucket-span 30m --function mean --field value
     tidegate detect web.ndjson.gz --bucket-span 5m --detector 'high_count by host'
     """  # noqa: D301 - the mark must reach click as one character
-    analysis = Analysis(**{f.name: given.pop(f.name) for f in fields(Analysis)})
+    analysis = take_analysis(given)
     if given["as_json"] and context.get_parameter_source("top") == ParameterSource.DEFAULT:
         given["top"] = None
     analysis.job_config()

@@ -13,7 +13,24 @@ from .failures import Problems
 TEXT_FORMATS = {".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".csv": "csv"}
 BINARY_FORMATS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-ALLOWED = ".parquet, .arrow, .feather, .ipc, .ndjson, .jsonl, .json, .csv, and the last four with .gz or .zst"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What an output may be: its formats by extension, those that may be compressed apart."""
+
+    formats: Mapping[str, str]
+    packable: Mapping[str, str]
+    allowed: str
+    """The extensions, for the message about another one."""
+
+
+TABLE = Kind(
+    TEXT_FORMATS | BINARY_FORMATS,
+    TEXT_FORMATS,
+    ".parquet, .arrow, .feather, .ipc, .ndjson, .jsonl, .json, .csv, and the last four with .gz or .zst",
+)
+PICTURE = Kind({".png": "png", ".svg": "svg"}, {}, ".png and .svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +44,9 @@ class Output:
 
 
 @contextmanager
-def open_outputs(file: str, paths: Mapping[str, Path | None]) -> Iterator[dict[str, Output]]:
+def open_outputs(
+    file: str, paths: Mapping[str, Path | None], kind: Kind = TABLE
+) -> Iterator[dict[str, Output]]:
     """The outputs of the options that are given; their partial files exist from now on.
 
     Raises Problems, one for each path that cannot be written or has no known extension, or
@@ -40,7 +59,7 @@ def open_outputs(file: str, paths: Mapping[str, Path | None]) -> Iterator[dict[s
     with ExitStack() as cleanup:
         for option, path in given.items():
             try:
-                outputs[option] = output = _opened(path)
+                outputs[option] = output = _opened(path, kind)
                 cleanup.callback(output.partial.unlink, missing_ok=True)
                 if os.path.exists(file) and path.exists() and os.path.samefile(file, path):
                     raise ValueError("is the file to be read")
@@ -55,15 +74,15 @@ def open_outputs(file: str, paths: Mapping[str, Path | None]) -> Iterator[dict[s
         yield outputs
 
 
-def _opened(path: Path) -> Output:
+def _opened(path: Path, kind: Kind) -> Output:
     name = path.name.lower()
     stem, extension = os.path.splitext(name)
     compression = COMPRESSIONS.get(extension)
     if compression is not None:
         extension = os.path.splitext(stem)[1]
-    formats = TEXT_FORMATS if compression else TEXT_FORMATS | BINARY_FORMATS
+    formats = kind.packable if compression else kind.formats
     if extension not in formats:
-        raise ValueError(f"unknown extension; allowed are {ALLOWED}")
+        raise ValueError(f"unknown extension; allowed are {kind.allowed}")
     if path.is_dir():
         raise ValueError("is a directory")
     partial = path.with_name(f".{path.name}.{os.getpid()}.{id(path)}.partial")

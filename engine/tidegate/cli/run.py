@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 import pyarrow as pa
 
 from .. import ConfigError, DataCounts, DataError, Job
-from ..config import JobConfig
+from ..config import JobConfig, ModelPlotConfig
 from .choices import Analysis
 from .export import json_lines, write_table
 from .failures import Problems
@@ -32,6 +32,7 @@ class Finished:
     malformed: int
     records: pa.Table
     buckets: pa.Table
+    model_plot: pa.Table
     series: int
     open_from: int | None
     """The time from which on buckets are not complete; None if no record is in such a bucket."""
@@ -47,15 +48,22 @@ class Printing:
 
 
 def run_job(
-    file: str, analysis: Analysis, run: Interruptible, *, interim: bool, threads: int | None
+    file: str,
+    analysis: Analysis,
+    run: Interruptible,
+    *,
+    interim: bool,
+    threads: int | None,
+    plot: ModelPlotConfig | None = None,
 ) -> Finished:
     """Posts all records of the file to a job, and finalises all that is complete.
 
-    Raises Problems for a file that cannot be read or lacks what the job reads.
+    The job has the model plot that is asked for here, whatever its configuration says. Raises
+    Problems for a file that cannot be read or lacks what the job reads.
     """
     try:
         source = Source(file, key_fields(analysis.job_config()))
-        config = settle(analysis, source)
+        config = replace(settle(analysis, source), model_plot_config=plot)
         job = Job(config, threads=threads)
         malformed = _post_all(job, source, run)
     except ConfigError as error:
@@ -70,9 +78,8 @@ def run_job(
     is_open = finalized is not None and latest is not None and latest >= finalized and not interim
     series = job.series_count
     job.close()
-    return Finished(
-        config, counts, malformed, job.records(), job.buckets(), series, finalized if is_open else None
-    )
+    tables = job.records(), job.buckets(), job.model_plot()
+    return Finished(config, counts, malformed, *tables, series, finalized if is_open else None)
 
 
 def _post_all(job: Job, source: Source, run: Interruptible) -> int:

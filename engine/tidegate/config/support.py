@@ -28,8 +28,6 @@ def _settings(config: JobConfig) -> Iterator[tuple[str, str]]:
         yield from ((f"{path}.{key}", what) for key, what in _of_detector(detector))
     for key, what in _of_analysis(config.analysis_config):
         yield f"analysis_config.{key}", what
-    if config.model_plot_config is not None and config.model_plot_config.enabled:
-        yield "model_plot_config.enabled", "model_plot_config with enabled 'true'"
     for key in ("renormalization_window_days", "results_retention_days"):
         days = getattr(config, key)
         # No renormalization is what happens anyway; no retention would be a deletion.
