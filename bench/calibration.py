@@ -106,7 +106,7 @@ def of_file(data: Stretches) -> Tally:
     _, first = np.unique(data.time_ms // span_ms, return_index=True)
     clean = data.is_clean[first]
     score = np.where(clean, found.record_score[first], 0.0)
-    tally = Tally.of(found.log_p[first, None], score[:, None], clean[:, None], span_ms)
+    tally = Tally.of(found.record_log_p[first, None], score[:, None], clean[:, None], span_ms)
     return Tally(tally.scored, tally.scored * span_ms / WEEK_MS, tally.below, tally.runs, tally.buckets)
 
 

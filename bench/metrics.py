@@ -2,9 +2,10 @@
 
 DIR has a folder per collection and in it CSV files with the columns TimeStamp, Value and Label, one
 label a row. Every file is a job of its own, the mean of its values in buckets as wide as its
-interval; rows are ranked by what the job said of their bucket when it had just closed. A ranking has
-nothing that could be fitted to the files; the recalls take of each the threshold that gives it one
-false alarm a week. A bucket without a record ranks with all others without one.
+interval; rows are ranked by what the job said of their bucket when it had just closed: by the
+probability that the model plot has of every bucket, by the score of its record, by its own. A
+ranking has nothing that could be fitted to the files; the recalls take of each the threshold that
+gives it one false alarm a week. A bucket without a record ranks with all others without one.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ from .vus import BUFFER_ROWS, Labels, average_precision, runs, vus_pr
 
 
 def by_probability(time_ms: I64, value: F64, span_ms: int) -> F64:
-    """Minus the logarithm of the record's probability, 0 where there is no record."""
+    """Minus the logarithm of the bucket's probability."""
     return -detect(time_ms, value, span_ms).log_p
+
+
+def by_record(time_ms: I64, value: F64, span_ms: int) -> F64:
+    """Minus the logarithm of the record's probability, 0 where there is no record."""
+    return -detect(time_ms, value, span_ms).record_log_p
 
 
 def by_score(time_ms: I64, value: F64, span_ms: int) -> F64:
@@ -33,7 +39,11 @@ def by_score(time_ms: I64, value: F64, span_ms: int) -> F64:
     return detect(time_ms, value, span_ms).record_score
 
 
-OURS: dict[str, Peer] = {"tidegate, by probability": by_probability, "tidegate, by record score": by_score}
+OURS: dict[str, Peer] = {
+    "tidegate, by probability": by_probability,
+    "tidegate, by probability of records": by_record,
+    "tidegate, by record score": by_score,
+}
 
 
 @dataclass(frozen=True, slots=True)

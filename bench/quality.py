@@ -86,6 +86,8 @@ class Detected:
     """
 
     log_p: F64
+    """Natural logarithm of the probability of the bucket, unusual or not: from the model plot."""
+    record_log_p: F64
     """Natural logarithm of the probability of the bucket's record; 0 where there is no record."""
     record_score: F64
     """The record's score from 0 to 100, as it was when the bucket had just closed."""
@@ -118,9 +120,10 @@ def detect(
     with tidegate.Job(_config(span_ms, function, field), threads=1) as job:
         job.post(pa.table({"time": time_ms[order], "value": value[order]}))
         job.flush(advance_time=datetime.datetime.fromtimestamp(end_ms / 1000, datetime.UTC))
-        buckets, records = job.buckets(), job.records()
+        buckets, records, plot = job.buckets(), job.records(), job.model_plot()
     bucket = time_ms // span_ms * span_ms
     return Detected(
+        0.0 - _highest(bucket, plot, -plot["log_probability"].fill_null(0.0).to_numpy()),
         0.0 - _highest(bucket, records, -records["log_probability"].to_numpy()),
         _highest(bucket, records, records["initial_record_score"].to_numpy()),
         _highest(bucket, buckets, buckets["initial_anomaly_score"].to_numpy()),
@@ -133,6 +136,7 @@ def _config(span_ms: int, function: str, field: str | None) -> dict[str, Any]:
     return {
         "analysis_config": {"bucket_span": f"{span_ms // 1000}s", "detectors": [detector]},
         "data_description": {"time_field": "time", "time_format": "epoch_ms"},
+        "model_plot_config": {"enabled": True},
     }
 
 

@@ -115,6 +115,11 @@ class Settings(NamedTuple):
         return 1.0 / max(3.0 * self.day, 12.0)
 
     @property
+    def tail_memory(self) -> float:
+        """Values that the tail is made of: three weeks."""
+        return clip(21.0 * self.day, 500.0, 4000.0)
+
+    @property
     def gate_rate(self) -> float:
         """Gain of the errors that decide on the profiles: a week."""
         return 1.0 / clip(7.0 * self.day, 100.0, 2000.0)
@@ -199,13 +204,13 @@ class Tail:
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        """0 and the levels, with the s that each stands for; the prior: exact p in 400 samples."""
+        """0 and the levels, with the s that each stands for; the prior: exact p in 300 samples."""
         points = [(0.0, 0.0)]
         for level, seen in zip(TAIL_LEVELS, self.rates, strict=True):
-            rate = (400.0 * math.exp(-level) + self.count * seen) / (400.0 + self.count)
+            rate = (300.0 * math.exp(-level) + self.count * seen) / (300.0 + self.count)
             before, corrected = points[-1]
-            step = level - before
-            limits = (1.9, 4.6) if before == 0.0 else (corrected + 0.02 * step, corrected + step)
+            step, most = level - before, 1.2 if before == 3.0 else 1.0
+            limits = (1.9, 4.6) if before == 0.0 else (corrected + 0.02 * step, corrected + most * step)
             points.append((level, clip(-math.log(rate), *limits)))
         return points
 
@@ -217,12 +222,12 @@ class Tail:
                 return low + (s - start) / (end - start) * (high - low)
         return points[-1][1] + s - points[-1][0]
 
-    def learn(self, s: float) -> float:
-        """Takes s into the rates; how much it counted: 1, in a run half as much each time."""
-        self.count = min(self.count + 1.0, 4000.0)
+    def learn(self, s: float, memory: float) -> float:
+        """Takes s into the rates; how much it counted: 1, in a run 0.7 times as much each time."""
+        self.count = min(self.count + 1.0, memory)
         share = 1.0
         if s > TAIL_LEVELS[0]:
-            share = 0.5**self.run
+            share = 0.7**self.run
             self.run += 1
         else:
             self.run = 0

@@ -266,7 +266,7 @@ class NaiveSeries:
         s = min(self.tail.corrected(s), most)
         learns = is_data or not self.is_sparse
         if learns:
-            look.tail_share = self.tail.learn(min(both, most))
+            look.tail_share = self.tail.learn(min(both, most), self.settings.tail_memory)
             if look.count is not None:
                 self.counts.weigh(look.count, look.size, look.degrees)
         bounds = [look.typical, look.typical - 2.0 * look.sd_e, look.typical + 2.0 * look.sd_e]

@@ -257,7 +257,7 @@ def test_a_long_life_agrees() -> None:
 TAILS: dict[str, tuple[Callable[[random.Random, int], float], int, int]] = {
     "rarely": (
         lambda rng, at: (
-            100.0 + 5.0 * (-1) ** at + rng.uniform(-1, 1) + 30.0 * (at > 300 and rng.random() < 0.0005)
+            100.0 + 5.0 * (-1) ** at + rng.uniform(-1, 1) + 300.0 * (at > 300 and rng.random() < 0.001)
         ),
         4500,
         300_000,
@@ -283,7 +283,7 @@ def test_tails_beyond_what_is_believed_agree(kind: str) -> None:
     """Where a tail is rarer, more frequent, longer or shorter than is believed, both stop at its limits.
 
     Of the rate beyond the first level those are exp(-4.6) and exp(-1.9); from level to level ln rate falls
-    by 0.02 to 1 times what the level rises by.
+    by 0.02 to 1 (from the first to the second 1.2) times what the level rises by.
     """
     law, n, span = TAILS[kind]
     rng = random.Random(5)
@@ -291,7 +291,7 @@ def test_tails_beyond_what_is_believed_agree(kind: str) -> None:
     pair.feed([Cell(at, 0, law(rng, at)) for at in range(n)], 0, n)
     tail = pair.twin.series[0].tail
     rates = [
-        (400.0 * math.exp(-level) + tail.count * rate) / (400.0 + tail.count)
+        (300.0 * math.exp(-level) + tail.count * rate) / (300.0 + tail.count)
         for level, rate in zip(TAIL_LEVELS, tail.rates, strict=True)
     ]
     falls = [

@@ -42,8 +42,7 @@ SIZE_CLIP = 6.0
 SIZE_PRIOR = 60.0
 TAIL_LEVELS = (3.0, 5.0, 8.0, 13.0, 21.0)  # -ln p where the tail is recalibrated
 TAIL_START = TAIL_LEVELS[0]
-TAIL_MEMORY = 4000.0
-TAIL_PRIOR = 400.0  # values that had exact p
+TAIL_PRIOR = 300.0  # values that had exact p
 TAIL_PRIORS = (
     TAIL_PRIOR * 0.049787068367863944,
     TAIL_PRIOR * 0.006737946999085467,
@@ -52,8 +51,9 @@ TAIL_PRIORS = (
     TAIL_PRIOR * 7.582560427911907e-10,
 )
 START_LEAST, START_MOST = 1.9, 4.6  # -ln of the rate beyond TAIL_START
-STEP_LEAST = 0.02  # by which recalibrated s rises with s at least; at most by 1
-RUN_KEEP = 0.5
+STEP_LEAST = 0.02  # by which recalibrated s rises with s at least; at most by 1,
+STEP_SECOND = 1.2  # and by this between the first two levels, where there is much to learn from
+RUN_KEEP = 0.7
 HABITUAL = 0.1  # share of odd values up to which they are kept out of the training
 HABIT_YIELD = 10.0
 HABIT_MEMORY = 1000.0
@@ -145,9 +145,10 @@ def recalibrated(w: Array, lane: int, s: float) -> float:
 
         rate_k    (TAIL_PRIOR exp(-level_k) + n TAIL_RATE_k) / (TAIL_PRIOR + n),    n = TAIL_COUNT
         v_1       within [START_LEAST, START_MOST]
-        v_k       above v_(k-1) by STEP_LEAST to 1 times what the level is; after the last 1
+        v_k       above v_(k-1) by STEP_LEAST to 1 (v_2: STEP_SECOND) times what the level is; after
+                  the last 1
 
-    So a tail may be heavier than that of the law, never lighter: what never came proves nothing.
+    So a far tail may be heavier than that of the law, never lighter: what never came proves nothing.
     """
     n = w[TAIL_COUNT + lane]
     whole = log(TAIL_PRIOR + n)
@@ -157,7 +158,7 @@ def recalibrated(w: Array, lane: int, s: float) -> float:
     v4 = whole - log(TAIL_PRIORS[3] + n * w[TAIL_RATE + THRICE + lane])
     v5 = whole - log(TAIL_PRIORS[4] + n * w[TAIL_RATE + FOURFOLD + lane])
     v1 = min(max(v1, START_LEAST), START_MOST)
-    v2 = min(max(v2, v1 + 2.0 * STEP_LEAST), v1 + 2.0)
+    v2 = min(max(v2, v1 + 2.0 * STEP_LEAST), v1 + 2.0 * STEP_SECOND)
     v3 = min(max(v3, v2 + 3.0 * STEP_LEAST), v2 + 3.0)
     v4 = min(max(v4, v3 + 5.0 * STEP_LEAST), v3 + 5.0)
     v5 = min(max(v5, v4 + 8.0 * STEP_LEAST), v4 + 8.0)
@@ -170,13 +171,13 @@ def recalibrated(w: Array, lane: int, s: float) -> float:
 
 
 @device
-def learn_tail(w: Array, lane: int, is_on: bool, s: float) -> None:
-    """How often s lies beyond each level: running means over the last TAIL_MEMORY values.
+def learn_tail(w: Array, lane: int, rates: Rates, is_on: bool, s: float) -> None:
+    """How often s lies beyond each level: running means over the last so many values.
 
     A run of s beyond the first level is one event: its k-th s counts RUN_KEEP^(k - 1), so that a long
     incident does not make the series blind to the next. TAIL_SHARE says how much this one did.
     """
-    n = min(w[TAIL_COUNT + lane] + 1.0, TAIL_MEMORY)
+    n = min(w[TAIL_COUNT + lane] + 1.0, rates.tail)
     is_beyond = s > TAIL_START
     share = w[TAIL_RUN + lane] if is_beyond else 1.0
     gain = share / n

@@ -235,7 +235,7 @@ def judge(w: Array, lane: int, rates: Rates) -> None:
     s = max(-min(single, multi) - penalty, 0.0)
     s = min(recalibrated(w, lane, s), most)
     is_on = w[IS_SCORED + lane] > 0.0
-    learn_tail(w, lane, is_on and w[IS_LEARNED + lane] > 0.0, min(both, most))
+    learn_tail(w, lane, rates, is_on and w[IS_LEARNED + lane] > 0.0, min(both, most))
     w[LOG_P_SINGLE + lane] = single
     w[LOG_P_MULTI + lane] = multi
     w[LOG_P + lane] = -s

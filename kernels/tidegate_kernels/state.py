@@ -185,6 +185,7 @@ class Rates(NamedTuple):
     spread: float
     recent: float
     gate: float
+    tail: float  # values
     young: float  # buckets
     shift: float  # buckets
     day_share: float
@@ -216,7 +217,7 @@ def rates_of(settings: Array) -> Rates:
         level    1 / day[12, 1000]            slope    level gain / max(7 day, 50)
         spread   1 / 14 day[200, 4000]        recent   1 / max(3 day, 12)
         gate     1 / 7 day[100, 2000]         young    21 day[100, 1000] buckets
-        shift    max(1.25 day, 8) buckets
+        shift    max(1.25 day, 8) buckets       tail     21 day[500, 4000] values
         share of a visit to a knot            min(24 / day, 1) of the day, from 1.9 buckets a day on,
                                               min(12 / day, 1) of the week, from 0.9; else no profile
         least    0.2 for COUNTS: those are always roots; a Poisson count's has 1/4
@@ -235,6 +236,7 @@ def rates_of(settings: Array) -> Rates:
         1.0 / min(max(14.0 * day, 200.0), 4000.0),
         1.0 / max(3.0 * day, 12.0),
         1.0 / min(max(7.0 * day, 100.0), 2000.0),
+        min(max(21.0 * day, 500.0), 4000.0),
         min(max(21.0 * day, 100.0), 1000.0),
         max(1.25 * day, 8.0),
         min(24.0 / day, 1.0) if day >= 1.9 else 0.0,
