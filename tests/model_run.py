@@ -37,7 +37,7 @@ class ModelRun:
         self.blocks = -(-n_series // model.LANES)
         self.state = np.zeros(self.blocks * model.BLOCK_SIZE)
         self.page_b = np.full(self.blocks, -1)
-        self.pages = np.zeros(self.blocks * model.PAGE_SIZE)
+        self.pages = np.zeros(self.blocks * model.PAGE_SIZE, np.float32)
         self.free = np.arange(self.blocks)
         self.settings = np.zeros(model.SETTINGS_SIZE)
         self.settings[model.SPAN_MS] = SPAN_MS
@@ -78,19 +78,21 @@ class ModelRun:
         at_c, series_c = np.nonzero(cells.T)
         order, first_s = np.empty(len(at_c), np.int64), np.empty(self.blocks + 1, np.int64)
         blocks.sort_by_block(series_c.astype(np.int32), self.blocks, first_s, order)
-        phases = (np.zeros(n, np.int64), np.zeros(n), np.zeros(n, np.int64), np.zeros(n))
+        day, week, month, year = (np.zeros(n, np.int64) for _ in range(4))
+        phases = (day, np.zeros(n), week, np.zeros(n), month, year, np.zeros(n))
         calendar.fill_calendar(bucket_from, bucket_from + n, SPAN_MS, *phases)
         capacity = max(capacity or values_sb.size, model.LANES)
         outs = [np.zeros(capacity, np.int64) for _ in range(2)] + [np.zeros(capacity) for _ in range(8)]
         minimum, scored = np.zeros(n), np.zeros(n, np.int64)
         bounds = np.zeros(capacity * model.BOUNDS if len(self.plot_s) else 0)
         work, resume = np.zeros(model.WORK_SIZE), np.zeros(model.RESUME_SIZE, np.int64)
+        scratch = np.zeros(model.PAGE_SIZE, np.float32)
         rows: list[tuple[float, ...]] = []
         while not resume[model.IS_DONE]:
             found = self.kernel(
                 np.arange(self.blocks), first_s, bucket_from + at_c[order], series_c[order].astype(np.int32),
                 values_sb.T[cells.T][order], np.full(len(at_c), records), *phases,
-                self.state, self.page_b, self.pages, self.free, self.settings, work,
+                self.state, self.page_b, self.pages, self.free, self.settings, work, scratch,
                 bucket_from, bucket_from + n, clock_offset, learn, np.full(n, completeness),
                 self.plot_s, *outs, minimum, scored, bounds, resume,
             )  # fmt: skip

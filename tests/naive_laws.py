@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 DAY_MS = 24 * 3600 * 1000
 TINY = 1e-150
+LARGEST_SINGLE = float(np.finfo(np.float32).max)
 TAIL_LEVELS = (3.0, 5.0, 8.0, 13.0, 21.0)
 """The s at which the tail of a series is counted."""
 MULTI_WINDOW = 6.0
@@ -22,6 +25,11 @@ MULTI_PRIOR = 1.0 / (2.0 * MULTI_WINDOW - 1.0)
 def clip(x: float, low: float, high: float) -> float:
     """The number, or the limit it passes."""
     return min(max(x, low), high)
+
+
+def single(x: float) -> float:
+    """The nearest float32, which is what profiles are kept in."""
+    return float(np.float32(clip(x, -LARGEST_SINGLE, LARGEST_SINGLE)))
 
 
 def square_above_zero(x: float) -> float:

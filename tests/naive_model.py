@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.naive_almanac import Almanac
 from tests.naive_counts import CountLaw, Seen
 from tests.naive_laws import (
     DAY_MS,
@@ -25,9 +26,11 @@ from tests.naive_laws import (
     clip,
     gate,
     log_student_tail,
+    single,
     square_above_zero,
     training_weight,
 )
+from tests.naive_period import Period
 from tests.naive_siblings import Prior
 
 HUGE = 1e140
@@ -50,6 +53,7 @@ class Result(NamedTuple):
 class Look:
     """One bucket as the series sees it; times in buckets, values as the model has them (maybe roots)."""
 
+    bucket: int
     clock: float
     gap: float
     age: float
@@ -61,6 +65,8 @@ class Look:
     week: float
     spread: float
     line: float
+    period: float
+    dates: tuple[float, float]
     season: float
     prediction: float
     carried: float
@@ -97,8 +103,10 @@ class NaiveSeries:
         self.spread_r, self.spread_e, self.lag_product = Spread(), Spread(), 0.0
         self.carry = 0.0
         self.error_level = self.error_day = self.error_week = 0.0
-        self.day_mean, self.day_visits, self.day_spread = [0.0] * 24, [0.0] * 24, [1.0] * 24
+        self.day_mean, self.day_visits = [0.0] * 24, [0.0] * 24
+        self.day_spread = [0.0] * 24  # less 1
         self.week_mean = [0.0] * 84
+        self.period, self.almanac = Period(settings), Almanac(settings)
         self.sizes, self.multi, self.tail, self.counts = Sizes(), Multi(), Tail(), CountLaw()
         self.habit = 0.0
         self.mean_error = 0.0
@@ -116,9 +124,10 @@ class NaiveSeries:
         if not prior.shape or not self.is_root or 1.0 + phase.between(list(prior.shape)) < 0.1:
             return
         self.level /= 1.0 + phase.between(list(prior.shape))
-        self.day_mean, self.day_visits = [s * self.level for s in prior.shape], [3.0] * 24
+        self.day_mean = [single(s * self.level) for s in prior.shape]
+        self.day_visits = [3.0] * 24
         self.is_seasonal = True
-        season = sum(x * x for x in self.day_mean) / 24.0
+        season = sum(s * s for s in prior.shape) * self.level**2 / 24.0
         noise = (0.5 * prior.spread * self.level) ** 2
         self.error_level = season + noise
         self.error_day = self.error_week = (1.0 - prior.agreement) * season + noise
@@ -174,8 +183,10 @@ class NaiveSeries:
         self.spread_e.stretch(slope)
         for name in ("lag_product", "error_level", "error_day", "error_week"):
             setattr(self, name, getattr(self, name) * slope * slope)
-        self.day_mean = [x * slope for x in self.day_mean]
-        self.week_mean = [x * slope for x in self.week_mean]
+        self.day_mean = [single(x * slope) for x in self.day_mean]
+        self.week_mean = [single(x * slope) for x in self.week_mean]
+        self.period.stretch(slope)
+        self.almanac.stretch(slope)
         if self.shift is not None:
             self.shift.total = square_above_zero(self.shift.level) * self.shift.count
 
@@ -195,17 +206,18 @@ class NaiveSeries:
         if settings.day >= 0.9 and days > 7.0:
             use_week = gate(self.error_day, self.error_week, (days - 7.0) / 7.0)
         line = self.level + self.slope * gap
-        season = use_day * day + use_week * week
+        period, dates = self.period.part(bucket, clock), self.almanac.parts(bucket, days)
+        season = use_day * day + use_week * week + period + sum(dates)
         prediction = line + season
         phi = 0.0
         if self.spread_r.slow > 0.0 and self.lag_product > 0.0:
             phi = min(self.lag_product / (self.spread_r.slow * (1.0 + 10.0 / self.count)), 0.98)
         carried = phi**gap * self.carry
         young = max(1.0 - age / clip(21.0 * settings.day, 100.0, 1000.0), 0.0)
-        spread = day_phase.between(self.day_spread)
+        spread = 1.0 + day_phase.between(self.day_spread)
         return Look(
-            clock, gap, age, days, young, day_phase, week_phase, day, week, spread, line, season,
-            prediction, carried, prediction + carried,
+            bucket, clock, gap, age, days, young, day_phase, week_phase, day, week, spread, line, period,
+            dates, season, prediction, carried, prediction + carried,
         )  # fmt: skip
 
     def _compare(self, look: Look, actual: float, completeness: float) -> None:
@@ -297,10 +309,11 @@ class NaiveSeries:
         weight = training_weight(look.sharp, look.young, self.habit)
         self.sizes.learn(look.size, look.tail_share * max(1.0 / self.count, settings.spread_rate))
         self.habit += ((look.sharp > 3.29) - self.habit) / min(self.count + 10.0, 1000.0)
+        share = 1.0
         if not is_data:
-            weight *= clip(2.0 * self.occupancy, 1e-6, 1.0) * clip(
-                4.0 * self.occupancy_before - 1.0, 0.0, 1.0
-            )
+            present = clip(2.0 * self.occupancy, 1e-6, 1.0)
+            share = present * clip(4.0 * self.occupancy_before - 1.0, 0.0, 1.0)
+        weight *= share
         before, n = self.count, self.count + weight
         self.count = min(n, 1.0 / settings.spread_rate)
         self._learn_variances(look, n, weight)
@@ -310,6 +323,9 @@ class NaiveSeries:
         self._learn_evidence(look, weight)
         if self.is_seasonal:
             self._learn_profiles(look, weight)
+            rest = look.r + look.period
+            self.period.learn(look.bucket, look.clock, look.z, rest, look.sd_r, weight)
+            self.almanac.learn(look.bucket, look.days, look.r, look.dates, share, look.sd_r)
         if self.count >= 12.0 and self.error_level > 0.0:
             self.is_seasonal = True  # from the next value on
         self.multi.learn(multi)
@@ -354,16 +370,20 @@ class NaiveSeries:
         """Moves the knots around the phase; a bucket is a share of a visit, so that spans are alike."""
         day, error = self.settings.day, look.y - look.line - look.day
         if day >= 1.9:
-            square = min(look.z * look.z * min(1.0, look.spread), 16.0)
+            square = min(look.z * look.z * min(1.0, look.spread), 16.0) - 1.0
             for k, part in look.day_phase.sides:
                 share = min(24.0 / day, 1.0) * weight * part
-                self.day_visits[k] = min(self.day_visits[k] + share, 10.0)
-                self.day_mean[k] += share / (self.day_visits[k] + 0.5) * error * look.day_phase.step
-                self.day_spread[k] += share / (self.day_visits[k] + 6.0) * (square - self.day_spread[k])
+                visits, spread = min(self.day_visits[k] + share, 10.0), self.day_spread[k]
+                self.day_visits[k] = single(visits)
+                self.day_mean[k] = single(
+                    self.day_mean[k] + share / (visits + 0.5) * error * look.day_phase.step
+                )
+                self.day_spread[k] = single(spread + share / (visits + 6.0) * (square - spread))
         if day >= 0.9:
             share = min(12.0 / day, 1.0) * weight / (1.5 + min(look.days / 7.0, 5.0))
             for k, part in look.week_phase.sides:
-                self.week_mean[k] += share * part * look.week_phase.step * (error - look.week)
+                step = share * part * look.week_phase.step * (error - look.week)
+                self.week_mean[k] = single(self.week_mean[k] + step)
 
     def _watch_shift(self, look: Look) -> None:
         """Takes a new level after 1.25 days (at least 8 buckets) of residuals on one side."""

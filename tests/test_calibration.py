@@ -108,7 +108,7 @@ def test_a_grid_is_judged_as_its_series_are():
     for s in range(2):
         kept = np.flatnonzero(~np.isnan(values[:, s]))
         found = quality.detect(grid.times(600)[kept], values[kept, s], grid.SPAN_MS)
-        assert np.array_equal(judged.log_p[kept, s], found.log_p)
+        assert np.array_equal(judged.log_p[kept, s], found.record_log_p)
         assert np.array_equal(judged.score[kept, s], found.record_score)
     assert (judged.log_p < 0.0).any()
 

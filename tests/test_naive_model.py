@@ -239,6 +239,51 @@ def test_every_bucket_span_agrees(minutes: int) -> None:
     pair.feed(cells_of(shapes, minutes, 1000, n, span), 1000, 1000 + n)
 
 
+PERIODS: tuple[Callable[[random.Random, int], float | None], ...] = (
+    lambda rng, at: 100.0 + 60.0 * (at % 12 == 3),
+    lambda rng, at: 100.0 + 20.0 * math.sin(2.0 * math.pi * at / 37.3) if rng.random() < 0.8 else None,
+    lambda rng, at: 30.0 + 20.0 * math.sin(2.0 * math.pi * at / 6.6) - (40.0 if at > 1500 else 0.0),
+    lambda rng, at: 50.0 + 10.0 * (-1) ** at if at < 900 else 50.0,
+    lambda rng, at: 100.0 + 20.0 * math.sin(2.0 * math.pi * at / 150.0) if not 700 < at < 780 else None,
+    lambda rng, at: 100.0,
+)
+"""Values without their noise: an hour, a fraction with gaps, one below zero, one that ends, a slow one."""
+
+
+def test_periods_agree() -> None:
+    """What is found, tuned and dropped, and when, is as in the twin; float32 magnifies rounding."""
+    rng, n = random.Random(11), 3000
+    cells = []
+    for at in range(n):
+        for series, law in enumerate(PERIODS):
+            value = law(rng, at)
+            if value is not None:
+                cells.append(Cell(at, series, value + rng.gauss(0.0, 4.0)))
+    pair = Pair("mean", 300_000, prune=0, n_series=len(PERIODS), rounding=1e-6)
+    for first, last in ((0, 1000), (1000, 1003), (1003, n)):
+        pair.feed(within(cells, first, last), first, last)
+    found = [pair.twin.series[key].period.found for key in range(len(PERIODS))]
+    assert [round(period.length) if period else 0 for period in found] == [12, 37, 7, 2, 149, 0]
+
+
+def test_months_and_years_agree() -> None:
+    """Paydays, a summer, gaps, a fall below zero: over years of days and months of hours."""
+    rng = random.Random(12)
+    for minutes, n in ((1440, 1200), (60, 24 * 110)):
+        cells = []
+        for at in range(n):
+            day = (700_000 + at) * minutes // 1440
+            wave = 30.0 * math.sin(2.0 * math.pi * day / 365.0) + 80.0 * (day % 30 == 7)
+            for series, level in enumerate((100.0, 100.0, 45.0)):
+                if series != 1 or rng.random() < 0.7:
+                    cells.append(Cell(700_000 + at, series, level + wave + rng.gauss(0.0, 4.0)))
+        pair = Pair("mean", minutes * 60_000, prune=0, n_series=3, rounding=1e-6)
+        for first, last in ((0, n // 3), (n // 3, n // 3 + 2), (n // 3 + 2, n)):
+            first, last = 700_000 + first, 700_000 + last
+            pair.feed(within(cells, first, last), first, last)
+        assert pair.twin.series[0].almanac.month.use(n * minutes / 1440) > 0.1
+
+
 def test_a_long_life_agrees() -> None:
     """After thousands of buckets, where memories are full and limits reached, both still agree.
 
@@ -257,9 +302,22 @@ def test_a_long_life_agrees() -> None:
 TAILS: dict[str, tuple[Callable[[random.Random, int], float], int, int]] = {
     "rarely": (
         lambda rng, at: (
-            100.0 + 5.0 * (-1) ** at + rng.uniform(-1, 1) + 300.0 * (at > 300 and rng.random() < 0.001)
+            100.0
+            + 7.0 * (-1) ** (at + random.Random(at // 2).randint(0, 1))
+            + rng.uniform(-1, 1)
+            + 300.0 * (at > 300 and rng.random() < 0.001)
         ),
-        4500,
+        5601,
+        300_000,
+    ),
+    "far": (
+        lambda rng, at: (
+            100.0
+            + 7.0 * (-1) ** (at + random.Random(at // 2).randint(0, 1))
+            + rng.uniform(-1, 1)
+            + 300.0 * (at > 300 and rng.random() < 0.004)
+        ),
+        5601,
         300_000,
     ),
     "often": (
@@ -300,6 +358,7 @@ def test_tails_beyond_what_is_believed_agree(kind: str) -> None:
     ]
     if kind == "rarely":
         assert rates[0] < math.exp(-4.6)
+    elif kind == "far":
         assert min(falls) < 0.02
     elif kind == "hardly farther":
         assert math.exp(-4.6) < rates[0] < math.exp(-1.9)

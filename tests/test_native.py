@@ -21,13 +21,21 @@ from tidegate_kernels import emit, native
 from tidegate_kernels.registry import Kernel
 
 ROOT = Path(__file__).parent.parent
-DTYPES = {"i64": np.int64, "i32": np.int32, "u64": np.uint64, "u8": np.uint8, "f64": np.float64}
+DTYPES = {
+    "i64": np.int64,
+    "i32": np.int32,
+    "u64": np.uint64,
+    "u8": np.uint8,
+    "f64": np.float64,
+    "f32": np.float32,
+}
 EXTREMES = {
     "i64": [-(2**63), 2**63 - 1, -1, 0],
     "i32": [-(2**31), 2**31 - 1, -1, 0],
     "u64": [2**64 - 1, 2**63, 0],
     "u8": [255, 128, 0],
     "f64": [-0.0, np.inf, 5e-324, 1.7976931348623157e308],
+    "f32": [-0.0, np.inf, 1.401298464324817e-45, 3.4028234663852886e38],
 }
 
 
@@ -91,6 +99,20 @@ def test_every_type_of_argument_arrives(lengths, read_only, copy_every_type):
     for array, number, out in zip(ins, numbers, outs, strict=False):
         assert out.tolist() == (array + array.dtype.type(number)).tolist()
     assert sizes.tolist() == [lengths[0], sum(lengths[:4]), 16 * lengths[4]]
+
+
+def test_float32_arrays_arrive():
+    """They are read as they are, and what is written is rounded to the nearest."""
+
+    def thirds(x, out):
+        for n in range(len(x)):
+            out[n] = x[n] / 3.0
+        return len(out)
+
+    x = np.array([1.0, -0.1, 3e38], np.float32)
+    out = np.zeros_like(x)
+    assert bound(thirds, "i64(in f32[], out f32[])")(x, out) == 3
+    assert out.tolist() == (x.astype(float) / 3.0).astype(np.float32).tolist()
 
 
 @pytest.mark.parametrize("name", DTYPES)

@@ -225,7 +225,7 @@ def test_the_program_ranks_what_is_plain_to_see_first(tmp_path, capsys):
     metrics.main(["--data", str(tmp_path), "--detail", *(f"--only={name}" for name in metrics.OURS)])
     printed = capsys.readouterr().out
     lines = [line for line in printed.splitlines() if line.startswith("| tidegate")]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all(float(line.split("|")[5].split("±")[0]) == 1.0 for line in lines)
     assert "| rates/one.csv |" in printed
 

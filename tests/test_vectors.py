@@ -73,7 +73,7 @@ def test_every_loop_is_vector_code(body: Callable[..., None]) -> None:
     settings[state.SPAN_MS] = 3_600_000.0
     registry.prepare_compiler()
     dispatcher = njit(**registry.OPTIONS)(scope["loop"])
-    dispatcher(np.ones(state.WORK_SIZE), state.rates_of(settings), state.Now(99.0, 0.5, 0.5, 1.0), 99.0)
+    dispatcher(np.ones(state.WORK_SIZE), state.rates_of(settings), state.Now(99.0, 0.5, 0.5, 0.5, 1.0), 99.0)
     [text] = dispatcher.inspect_asm().values()
     packed, scalar = (count(text, "mul|add|sub|div|sqrt", kind) for kind in ("pd", "sd"))
     assert packed > 0

@@ -13,6 +13,7 @@ from tidegate_kernels.state import LANES
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
+F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 FEATURES = {

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tidegate_kernels import calendar as calendar_kernels
 from tidegate_kernels import model as kernels
 
-from .cells import F64, I32, I64, Cells
+from .cells import F32, F64, I32, I64, Cells
 from .config import Detector
 from .siblings import Prior, common
 from .threads import Threads
@@ -19,7 +19,7 @@ from .threads import Threads
 U8 = npt.NDArray[np.uint8]
 SIGNIFICANT = 0.01
 """Only a probability below this makes a record."""
-STATE_BYTES = 8 * (kernels.BLOCK_SIZE + kernels.PAGE_SIZE) // kernels.LANES
+STATE_BYTES = (8 * kernels.BLOCK_SIZE + 4 * kernels.PAGE_SIZE) // kernels.LANES
 """Of a seasonal series; a plain one has no share of a page."""
 _SIDES = {"both": 0.0, "low": -1.0, "high": 1.0}
 _COUNTING = ("count", "distinct_count")
@@ -37,17 +37,18 @@ NO_PLOT: U8 = np.empty(0, np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Which phase of the day and of the week every bucket of a pass has."""
+    """Which phase of the day, the week, the month and the year every bucket of a pass has."""
 
     bucket_from: int
     bucket_to: int
-    arrays: tuple[I64, F64, I64, F64]
+    arrays: tuple[I64, F64, I64, F64, I64, I64, F64]
 
     @classmethod
     def of(cls, bucket_from: int, bucket_to: int, span_ms: int) -> Calendar:
         """The calendar of the buckets numbered ``bucket_from <= b < bucket_to``."""
         n = max(bucket_to - bucket_from, 0)
-        arrays = (np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64), np.empty(n))
+        day, week, month, year = (np.empty(n, np.int64) for _ in range(4))
+        arrays = (day, np.empty(n), week, np.empty(n), month, year, np.empty(n))
         calendar_kernels.fill_calendar(bucket_from, bucket_to, span_ms, *arrays)
         return cls(bucket_from, bucket_to, arrays)
 
@@ -108,7 +109,7 @@ class FeatureModel:
         self.feature = feature
         self._index = detector.spec.features.index(feature)
         self.state: F64 = np.zeros(0)
-        self._pages: F64 = np.zeros(0)
+        self._pages: F32 = np.zeros(0, np.float32)
         self._page_b: I64 = np.zeros(0, np.int64)
         self._free: I64 = np.zeros(0, np.int64)
         self._zero_fill = detector.spec.zero_fill
@@ -127,7 +128,7 @@ class FeatureModel:
     def state_bytes(self) -> int:
         """The memory that states and profiles take."""
         pages = int(np.count_nonzero(self._page_b >= 0))
-        return 8 * (len(self._page_b) * kernels.BLOCK_SIZE + pages * kernels.PAGE_SIZE)
+        return 8 * len(self._page_b) * kernels.BLOCK_SIZE + 4 * pages * kernels.PAGE_SIZE
 
     def _begin_with(self, prior: Prior) -> None:
         settings = self._settings
@@ -157,7 +158,7 @@ class FeatureModel:
         used = len(self._pages) // kernels.PAGE_SIZE
         new = max(wanted - len(self._free), min(used, _MOST_NEW_BLOCKS))
         # Not touched until they are taken: pages nobody needs take addresses, no memory.
-        pages = np.empty((used + new) * kernels.PAGE_SIZE)
+        pages = np.empty((used + new) * kernels.PAGE_SIZE, np.float32)
         pages[: len(self._pages)] = self._pages
         self._pages, self._free = pages, np.append(self._free, np.arange(used, used + new))
 
@@ -220,6 +221,7 @@ class FeatureModel:
         """Runs the kernel over some of the blocks, however many results it has."""
         calendar, completeness_b = run.calendar, self._completeness(run)
         work, resume = np.zeros(kernels.WORK_SIZE), np.zeros(kernels.RESUME_SIZE, np.int64)
+        scratch = np.empty(kernels.PAGE_SIZE, np.float32)
         min_log_p, scored = np.zeros(len(calendar)), np.zeros(len(calendar), np.int64)
         size = _FIRST_RESULTS
         parts: list[list[npt.NDArray[Any]]] = []
@@ -239,6 +241,7 @@ class FeatureModel:
                 free,
                 self._settings,
                 work,
+                scratch,
                 calendar.bucket_from,
                 calendar.bucket_to,
                 run.clock_offset,

@@ -13,7 +13,7 @@ import numpy as np
 
 from tidegate_kernels import state as rows
 
-from .cells import F64, I64
+from .cells import F32, F64, I64
 
 REFRESH_DAYS = (1, 2, 4, 7, 14, 28, 56, 112, 224, 448, 896, 1792)
 """Days after the first bucket at which the siblings are looked at again."""
@@ -37,7 +37,7 @@ class Prior:
     """(day knots,) The season of the day, as a share of the level."""
 
 
-def common(state: F64, pages: F64, page_b: I64) -> Prior:
+def common(state: F64, pages: F32, page_b: I64) -> Prior:
     """The prior that the series in these blocks make; that of no siblings for too few mature ones.
 
     ::
@@ -65,8 +65,8 @@ def common(state: F64, pages: F64, page_b: I64) -> Prior:
     at = np.nonzero(known & seasonal)
     if len(at[0]) < LEAST_SIBLINGS:
         return Prior(spread, count)
-    days = pages.reshape(-1, rows.PROFILE_ROWS, rows.LANES)[page_b[at[0]], : rows.DAY_KNOTS, at[1]]
-    days = days / np.abs(fields["LEVEL"][at])[:, None]
+    knots = pages.reshape(-1, rows.PROFILE_ROWS, rows.LANES)[page_b[at[0]], : rows.DAY_KNOTS, at[1]]
+    days = np.asarray(knots, np.float64) / np.abs(fields["LEVEL"][at])[:, None]
     shape = np.median(days, axis=0)
     whole = np.square(days).sum(axis=1)
     left = np.square(days - shape).sum(axis=1)

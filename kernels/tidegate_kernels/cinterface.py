@@ -14,9 +14,16 @@ from .registry import Argument, Kernel
 PREFIX = "tidegate_"
 RAISED = "tidegate_kernel_raised"
 
-_C_TYPES = {"i64": "int64_t", "i32": "int32_t", "u64": "uint64_t", "u8": "uint8_t", "f64": "double"}
-_IR_TYPES = {"i64": "i64", "i32": "i32", "u64": "i64", "u8": "i8", "f64": "double"}
-_SIZES = {"i64": 8, "i32": 4, "u64": 8, "u8": 1, "f64": 8}
+_C_TYPES = {
+    "i64": "int64_t",
+    "i32": "int32_t",
+    "u64": "uint64_t",
+    "u8": "uint8_t",
+    "f64": "double",
+    "f32": "float",
+}
+_IR_TYPES = {"i64": "i64", "i32": "i32", "u64": "i64", "u8": "i8", "f64": "double", "f32": "float"}
+_SIZES = {"i64": 8, "i32": 4, "u64": 8, "u8": 1, "f64": 8, "f32": 4}
 # C callers widen narrow numbers to a register; the other types need no attribute.
 _EXTENDED = {"i32": " signext", "u8": " zeroext"}
 

@@ -1,14 +1,14 @@
 """The streaming model: predict, score, then train, bucket by bucket, sixteen series at a time.
 
-With L the level, B its slope, D and W the profiles of the day and the week::
+With L the level, B its slope, and profiles of day, week, any other period, month and year::
 
     value        y, or its square root as long as the series has never been negative
-    prediction   P = L + B + g1 D + g2 W,            gates g of the profiles
-    residual     r = y - P,   e = r - phi r_previous (AR(1), for the single-bucket score)
-    variances    v = max(prior, E[r^2]) q(phase),  v1 likewise of e; q the phase's share
-    single       t = e / sqrt(v1),                 Student-t tail
+    prediction   L + B + g1 D + g2 W + g3 P + g4 M + g5 Y,    gates g of the profiles
+    residual     r = y - prediction,   e = r - phi r_previous (AR(1), for the single-bucket score)
+    variances    v = max(prior, E[r^2]) q(phase),  v1 likewise of e; q the phase's share; of weeks and of days
+    single       t = e / sqrt(v1),                 Student-t tail; of a count the tail of its own law
     multi        M <- M + (z - M) / MULTI_WINDOW,  z = clip(r / sqrt(v)),  t of M / sd(M)
-    recalibrated s = -ln p: beyond TAIL_START, -ln(rate) + (s - TAIL_START) / excess
+    recalibrated s = -ln p: by how often the series came to such an s before
     training     x <- x + gain w (target - x), w from a sharp normal test on r
 
 The square root makes deviations of large and small values comparable: average precision
@@ -20,9 +20,12 @@ Time enters only as the model clock (ages, decays) and as the calendar phase.
     state      blocks of series, the settings and the work space
     observe    one bucket, the bodies of the loops: predict, scale, judge, compare, train
     lanes      what branches, lane by lane, before and between the loops
-    profile    the season          residual   variances, moving mean, level shift
+    profile    day and week        period     any other period, found by `search`
+    almanac    month and year
+    residual   variances, moving mean, level shift
     law        tails of errors     event      past events, the score
     bounds     what the plotted series were expected to be
+    paging     blocks and pages between the state and the work space
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from tidegate_kernels.almanac import bring_almanac, foretell_almanac, keep_almanac, learn_almanac
 from tidegate_kernels.bounds import BOUNDS, is_any_plotted, plot_bucket
 from tidegate_kernels.counts import judge_count
 from tidegate_kernels.event import set_score
@@ -45,7 +49,23 @@ from tidegate_kernels.observe import (
     train_presence,
     train_records,
 )
-from tidegate_kernels.profile import begin_shape, bring_knots, keep_knots, wants_profiles
+from tidegate_kernels.paging import (
+    AT_BLOCK,
+    AT_BUCKET,
+    AT_CELL,
+    IS_DONE,
+    PAGES_TAKEN,
+    PLOTTED,
+    RESUME_SIZE,
+    begin_shapes,
+    copy_page,
+    give_profiles,
+    keep_block,
+    load_block,
+    take_page,
+)
+from tidegate_kernels.period import foretell_periods, learn_periods
+from tidegate_kernels.profile import bring_knots, keep_knots
 from tidegate_kernels.registry import device, kernel
 from tidegate_kernels.state import (
     AGREEMENT,
@@ -53,26 +73,24 @@ from tidegate_kernels.state import (
     ALL_LANES,
     BLOCK_SIZE,
     COUNTS,
-    DAY_MEAN_0,
     IS_DATA,
     IS_LEARNED,
     IS_ON,
     IS_RARE,
     IS_SCORED,
-    KNOT_ROWS,
     LANES,
     LOG_P,
     LOG_P_MULTI,
     LOG_P_SINGLE,
     LOWER,
+    MONTH_PART,
     PAGE_SIZE,
+    PERIOD_PART,
     PRIOR_COUNT,
     PRIOR_SPREAD,
     PRUNE_BUCKETS,
     SCALE_BY_RECORDS,
     SCORE,
-    SCRATCH_PAGE,
-    SEASONAL,
     SETTINGS_SIZE,
     SHAPE,
     SIDE,
@@ -82,11 +100,11 @@ from tidegate_kernels.state import (
     UPPER,
     VALUE,
     WORK_SIZE,
+    YEAR_PART,
     ZERO_FILL,
     Now,
     Rates,
     gap_of,
-    put,
     rates_of,
 )
 
@@ -119,10 +137,6 @@ Array = Any
 
 FEW = 3  # lanes with a value up to which they are worked on one by one
 
-# Where a call goes on that ran out of room, how many pages it took, and how many rows of bounds it made.
-AT_BLOCK, AT_CELL, AT_BUCKET, IS_DONE, PAGES_TAKEN, PLOTTED = range(6)
-RESUME_SIZE = 6
-
 
 @device
 def begin_bucket(w: Array) -> None:
@@ -132,6 +146,9 @@ def begin_bucket(w: Array) -> None:
         w[IS_DATA + lane] = 0.0
         w[IS_LEARNED + lane] = 0.0
         w[IS_SCORED + lane] = 0.0
+        w[PERIOD_PART + lane] = 0.0
+        w[MONTH_PART + lane] = 0.0
+        w[YEAR_PART + lane] = 0.0
 
 
 @device
@@ -185,29 +202,6 @@ def observe(w: Array, rates: Rates, now: Now, n_on: int) -> None:
 
 
 @device
-def load_block(w: Array, state: Array, block: int) -> None:
-    """Copies a block to the work space; without a page, all knots are fresh."""
-    for k in range(BLOCK_SIZE):
-        w[np.uint64(k)] = state[np.uint64(block * BLOCK_SIZE + k)]
-    for k in range(KNOT_ROWS * LANES):
-        w[DAY_MEAN_0 + np.uint64(k)] = 0.0
-
-
-@device
-def keep_block(w: Array, state: Array, block: int) -> None:
-    """Copies a block back."""
-    for k in range(BLOCK_SIZE):
-        state[np.uint64(block * BLOCK_SIZE + k)] = w[np.uint64(k)]
-
-
-@device
-def copy_page(w: Array, pages: Array, page: int) -> None:
-    """Copies a page to where interim results may change it; a fresh one for -1."""
-    for k in range(PAGE_SIZE):
-        w[np.uint64(SCRATCH_PAGE + k)] = pages[np.uint64(page * PAGE_SIZE + k)] if page >= 0 else 0.0
-
-
-@device
 def fill_zeros(w: Array, clock: float, window: float, pages: Array, page: int) -> None:
     """An empty bucket of a series is a zero."""
     for lane in range(ALL_LANES):
@@ -233,38 +227,6 @@ def count_on(w: Array, clock: float) -> int:
 
 
 @device
-def give_profiles(w: Array) -> bool:
-    """Makes plain series seasonal that have use for it; False when there are none."""
-    given = 0
-    for lane in range(ALL_LANES):
-        wants = wants_profiles(w, lane)
-        put(w, SEASONAL + lane, wants, 1.0)
-        given += 1 if wants else 0
-    return given > 0
-
-
-@device
-def take_page(page_b: Array, block: int, free_pages: Array, pages: Array, resume: Array) -> int:
-    """Gives the block a page, all fresh; returns where it begins."""
-    page_b[block] = free_pages[resume[PAGES_TAKEN]]
-    resume[PAGES_TAKEN] += 1
-    page: int = page_b[block] * PAGE_SIZE
-    for k in range(PAGE_SIZE):
-        pages[page + k] = 0.0
-    return page
-
-
-@device
-def begin_shapes(
-    w: Array, new_lanes: int, pages: Array, page: int, settings: Array, day_knot: int, day_weight: float
-) -> None:
-    """Lets the series that began in this bucket, a bit each, begin with the shape of their siblings."""
-    for lane in range(ALL_LANES):
-        if (new_lanes >> np.int64(lane)) & 1 != 0:
-            begin_shape(w, lane, pages, page, settings, day_knot, day_weight)
-
-
-@device
 def summary(w: Array) -> tuple[int, float]:
     """How many lanes were scored, and the least of their log-probabilities, at most 0."""
     n_scored, least = 0, 0.0
@@ -277,8 +239,8 @@ def summary(w: Array) -> tuple[int, float]:
 
 @kernel(
     "i64(in i64[], in i64[], in i64[], in i32[], in f64[], in f64[],"
-    " in i64[], in f64[], in i64[], in f64[],"
-    " out f64[], out i64[], out f64[], in i64[], in f64[], out f64[],"
+    " in i64[], in f64[], in i64[], in f64[], in i64[], in i64[], in f64[],"
+    " out f64[], out i64[], out f32[], in i64[], in f64[], out f64[], out f32[],"
     " i64, i64, i64, i64, in f64[], in u8[],"
     " out i64[], out i64[], out f64[], out f64[], out f64[], out f64[],"
     " out f64[], out f64[], out f64[], out f64[],"
@@ -295,12 +257,16 @@ def update_blocks(
     day_weight_b: Array,
     week_knot_b: Array,
     week_weight_b: Array,
+    month_knot_b: Array,
+    year_knot_b: Array,
+    year_weight_b: Array,
     state: Array,
     page_b: Array,
     pages: Array,
     free_pages: Array,
     settings: Array,
     work: Array,
+    scratch: Array,
     bucket_from: int,
     bucket_to: int,
     clock_offset: int,
@@ -326,8 +292,8 @@ def update_blocks(
 
     Block ``block_s[i]`` has the cells ``first_s[i]:first_s[i + 1]``, in the order of time. ``resume`` is
     RESUME_SIZE zeros to begin. When the output arrays are full the call returns with IS_DONE 0: drain
-    them and call again with everything else, ``work`` too, unchanged. They have room for LANES results
-    at least. Blocks without a page (-1 in ``page_b``) take theirs from ``free_pages``, of which
+    them and call again with everything else, ``work`` and ``scratch`` too, unchanged. They have room for
+    LANES results at least. Blocks without a page (-1 in ``page_b``) take theirs from ``free_pages``, of which
     ``resume[PAGES_TAKEN]`` are gone then. With ``learn`` 0 nothing of all that changes, and no zeros are
     filled. ``completeness_b`` is the share of its usual records that each bucket of the call has; 1: final.
 
@@ -341,7 +307,7 @@ def update_blocks(
     # Interim results of several open buckets change a page of their own; of one, none.
     is_apart = learn == 0 and bucket_to - bucket_from > 1
     keeps_knots = learn != 0 or is_apart
-    book = w if is_apart else pages
+    book = scratch if is_apart else pages
     n_out = n_plot = 0
     began = resume[AT_BLOCK]
     resume[IS_DONE] = 0
@@ -355,10 +321,10 @@ def update_blocks(
         else:
             load_block(w, state, block)
             if is_apart:
-                copy_page(w, pages, page_b[block])
+                copy_page(pages, page_b[block], scratch)
         page = page_b[block] * PAGE_SIZE if page_b[block] >= 0 else -1
-        page = SCRATCH_PAGE if is_apart else page
-        day_knot = week_knot = -1  # of the knots in the work space
+        page = 0 if is_apart else page
+        day_knot = week_knot = month_knot = year_knot = -1  # of the knots in the work space
         is_plotted = is_any_plotted(plot_s, block)
         while True:
             upcoming = bucket_c[cell] if cell < end else bucket_to
@@ -370,6 +336,8 @@ def update_blocks(
             if n_out + LANES > len(out_bucket) or (is_plotted and n_plot + LANES > len(out_bounds) // BOUNDS):
                 if day_knot >= 0 and keeps_knots:
                     keep_knots(w, book, page, day_knot, week_knot)
+                if month_knot >= 0 and keeps_knots:
+                    keep_almanac(w, book, page, month_knot, year_knot)
                 if learn != 0:
                     keep_block(w, state, block)
                 resume[AT_BLOCK] = i
@@ -385,6 +353,12 @@ def update_blocks(
                     keep_knots(w, book, page, day_knot, week_knot)
                 day_knot, week_knot = day_knot_b[b], week_knot_b[b]
                 bring_knots(w, book, page, day_knot, week_knot)
+            is_turned = month_knot_b[b] != month_knot or year_knot_b[b] != year_knot
+            if page >= 0 and rates.is_long and is_turned:
+                if month_knot >= 0 and keeps_knots:
+                    keep_almanac(w, book, page, month_knot, year_knot)
+                month_knot, year_knot = month_knot_b[b], year_knot_b[b]
+                bring_almanac(w, book, page, month_knot, year_knot)
             changed = page if keeps_knots else -1
             begin_bucket(w)
             new_lanes = 0
@@ -405,9 +379,17 @@ def update_blocks(
             if is_filling and bucket == upcoming:
                 fill_zeros(w, clock, rates.prune, book, changed)
             n_on = count_on(w, clock)
-            now = Now(clock, day_weight_b[b], week_weight_b[b], completeness_b[b])
+            now = Now(clock, day_weight_b[b], week_weight_b[b], year_weight_b[b], completeness_b[b])
+            if page >= 0 and (n_on > 0 or is_plotted):
+                foretell_periods(w, book, page, bucket, clock, is_plotted)
+            if page >= 0 and rates.is_long:
+                foretell_almanac(w, rates, now)
             if n_on > 0:
                 observe(w, rates, now, n_on)
+            if n_on > 0 and changed >= 0:
+                learn_periods(w, book, page, rates, bucket, clock)
+                if rates.is_long:
+                    learn_almanac(w, rates, now)
             if is_plotted:
                 n_plot = plot_bucket(w, block, plot_s, rates, now, bucket, out_bounds, n_plot)
             if n_on == 0:
@@ -435,6 +417,8 @@ def update_blocks(
                     n_out += 1
         if day_knot >= 0 and keeps_knots:
             keep_knots(w, book, page, day_knot, week_knot)
+        if month_knot >= 0 and keeps_knots:
+            keep_almanac(w, book, page, month_knot, year_knot)
         if learn != 0:
             keep_block(w, state, block)
     resume[AT_BLOCK] = len(block_s)

@@ -33,6 +33,7 @@ _C_TYPES = {
     "u64": ctypes.c_uint64,
     "u8": ctypes.c_uint8,
     "f64": ctypes.c_double,
+    "f32": ctypes.c_float,
 }
 _DTYPES: dict[str, Any] = {
     "i64": np.int64,
@@ -40,6 +41,7 @@ _DTYPES: dict[str, Any] = {
     "u64": np.uint64,
     "u8": np.uint8,
     "f64": np.float64,
+    "f32": np.float32,
 }
 # Laid over a writable array it has the array's address and holds on to its memory; a quarter of
 # the price of `array.ctypes.data`, which only read-only arrays pay.
@@ -146,7 +148,7 @@ class _Rule(NamedTuple):
 def _rule(argument: Argument) -> _Rule:
     if argument.is_array:
         return _Rule(np.dtype(_DTYPES[argument.type]), argument.role == "out", 0, 0)
-    if argument.type == "f64":
+    if argument.type in ("f64", "f32"):
         return _Rule(None, False, -np.inf, np.inf)
     limits = np.iinfo(_DTYPES[argument.type])
     return _Rule(None, False, int(limits.min), int(limits.max))

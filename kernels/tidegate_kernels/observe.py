@@ -63,11 +63,13 @@ from tidegate_kernels.state import (
     LOG_P_SINGLE,
     LOWER,
     MEAN_EVENT,
+    MONTH_PART,
     MOST,
     MULTI_NEXT,
     NON_NEGATIVE,
     OCCUPANCY,
     OCCUPANCY_BEFORE,
+    PERIOD_PART,
     PRESENCE_GAIN,
     RECENT,
     RECENT_AR,
@@ -91,6 +93,7 @@ from tidegate_kernels.state import (
     WEEK,
     WEIGHT,
     WHOLE_VALUE,
+    YEAR_PART,
     ZERO_SHARE,
     E,
     Now,
@@ -116,9 +119,9 @@ RARE_WEIGHT, RARE_SINGLE, RARE_MEAN = 1, 2, 4  # what of a lane needs a branch
 
 @device
 def predict(w: Array, lane: int, rates: Rates, now: Now) -> None:
-    """P = L + B gap + g1 D + g2 W, and AR(1) on the last residual: typical = P + phi^gap CARRY.
+    """F = L + B gap + g1 D + g2 W + g3 P + g4 M + g5 Y, and AR(1): typical = F + phi^gap CARRY.
 
-    Then how far the value is from both: r = y - P, e = y - typical; y is the value, or its root.
+    Then how far the value is from both: r = y - F, e = y - typical; y is the value, or its root.
     """
     gap = gap_of(w, lane, now.clock)
     days = (now.clock - w[FIRST + lane]) * rates.days
@@ -127,6 +130,7 @@ def predict(w: Array, lane: int, rates: Rates, now: Now) -> None:
     use_week = use_of_week(w, lane, rates, days)
     line = w[LEVEL + lane] + w[SLOPE + lane] * gap
     season = use_day * w[DAY + lane] + use_week * w[WEEK + lane]
+    season += w[PERIOD_PART + lane] + w[MONTH_PART + lane] + w[YEAR_PART + lane]
     carried = decay(w[KEPT_PHI + lane], autocorrelation(w, lane), gap) * w[CARRY + lane]
     forecast = line + season + carried
     is_root = w[NON_NEGATIVE + lane] > 0.0

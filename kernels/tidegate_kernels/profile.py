@@ -9,6 +9,8 @@ A profile is a ring of knots; between two knots it is linear. With h the weight 
 
 All series of a block are at the same phase: the rows of its knots are brought to the work space
 and taken back (`bring_knots`, `keep_knots`), so that profiles are vectors like everything else.
+A page keeps float32: knots are rounded whenever they move, so that a way to the page and back changes
+nothing.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ from tidegate_kernels.state import (
     Y,
     Z,
     put,
+    rounded,
 )
 
 Array = Any
@@ -64,20 +67,9 @@ SEASON_VALUES = 12.0  # count of training values from which on a series may have
 
 
 @device
-def knot_rows(day_knot: int, week_knot: int) -> tuple[int, int, int, int, int, int, int, int]:
-    """The rows of a page that a phase reads, in the order of the work space."""
-    day_next = day_knot + 1 if day_knot + 1 < DAY_KNOTS else 0
-    week_next = week_knot + 1 if week_knot + 1 < WEEK_KNOTS else 0
-    return (
-        PAGE_MEAN + day_knot,
-        PAGE_MEAN + day_next,
-        PAGE_VISITS + day_knot,
-        PAGE_VISITS + day_next,
-        PAGE_SPREAD + day_knot,
-        PAGE_SPREAD + day_next,
-        PAGE_WEEK + week_knot,
-        PAGE_WEEK + week_next,
-    )
+def after(knot: int, knots: int) -> int:
+    """The next knot of a ring."""
+    return knot + 1 if knot + 1 < knots else 0
 
 
 @device
@@ -88,19 +80,43 @@ def copy_row(source: Array, source_at: int, target: Array, target_at: int) -> No
 
 
 @device
+def bring_row(w: Array, k: int, pages: Array, page: int, row: int) -> None:
+    """Copies a row of the page to the k-th row of the knots at hand."""
+    copy_row(pages, page + row * LANES, w, KNOTS_AT + k * LANES)
+
+
+@device
+def keep_row(w: Array, k: int, pages: Array, page: int, row: int) -> None:
+    """Copies the k-th row of the knots at hand back to the page."""
+    copy_row(w, KNOTS_AT + k * LANES, pages, page + row * LANES)
+
+
+@device
 def bring_knots(w: Array, pages: Array, page: int, day_knot: int, week_knot: int) -> None:
-    """Copies the knots at a phase to the work space."""
-    rows = knot_rows(day_knot, week_knot)
-    for k in range(len(rows)):
-        copy_row(pages, page + rows[k] * LANES, w, KNOTS_AT + k * LANES)
+    """Copies the knots at a phase to the work space, in the order that it has them."""
+    day_next, week_next = after(day_knot, DAY_KNOTS), after(week_knot, WEEK_KNOTS)
+    bring_row(w, 0, pages, page, PAGE_MEAN + day_knot)
+    bring_row(w, 1, pages, page, PAGE_MEAN + day_next)
+    bring_row(w, 2, pages, page, PAGE_VISITS + day_knot)
+    bring_row(w, 3, pages, page, PAGE_VISITS + day_next)
+    bring_row(w, 4, pages, page, PAGE_SPREAD + day_knot)
+    bring_row(w, 5, pages, page, PAGE_SPREAD + day_next)
+    bring_row(w, 6, pages, page, PAGE_WEEK + week_knot)
+    bring_row(w, 7, pages, page, PAGE_WEEK + week_next)
 
 
 @device
 def keep_knots(w: Array, pages: Array, page: int, day_knot: int, week_knot: int) -> None:
     """Copies the knots at a phase back to the page."""
-    rows = knot_rows(day_knot, week_knot)
-    for k in range(len(rows)):
-        copy_row(w, KNOTS_AT + k * LANES, pages, page + rows[k] * LANES)
+    day_next, week_next = after(day_knot, DAY_KNOTS), after(week_knot, WEEK_KNOTS)
+    keep_row(w, 0, pages, page, PAGE_MEAN + day_knot)
+    keep_row(w, 1, pages, page, PAGE_MEAN + day_next)
+    keep_row(w, 2, pages, page, PAGE_VISITS + day_knot)
+    keep_row(w, 3, pages, page, PAGE_VISITS + day_next)
+    keep_row(w, 4, pages, page, PAGE_SPREAD + day_knot)
+    keep_row(w, 5, pages, page, PAGE_SPREAD + day_next)
+    keep_row(w, 6, pages, page, PAGE_WEEK + week_knot)
+    keep_row(w, 7, pages, page, PAGE_WEEK + week_next)
 
 
 @device
@@ -178,8 +194,8 @@ def train_profiles(
     inverse = 1.0 / (1.0 - 2.0 * v * (1.0 - v))
     gain = rates.week_share * weight * inverse / (1.5 + min(days * (1.0 / 7.0), 5.0)) * r2
     is_weekly = is_seasonal and rates.week_share > 0.0
-    put(w, WEEK_0 + lane, is_weekly, w[WEEK_0 + lane] + gain * (1.0 - v))
-    put(w, WEEK_1 + lane, is_weekly, w[WEEK_1 + lane] + gain * v)
+    put(w, WEEK_0 + lane, is_weekly, rounded(w[WEEK_0 + lane] + gain * (1.0 - v)))
+    put(w, WEEK_1 + lane, is_weekly, rounded(w[WEEK_1 + lane] + gain * v))
 
 
 @device
@@ -203,9 +219,9 @@ def train_knot(
     """One day knot: its mean, visits so far (at most 10 count) and share of variance, less 1."""
     seen = min(w[visits + lane] + share, 10.0)
     share /= (seen + 0.5) * (seen + 6.0)
-    put(w, visits + lane, is_on, seen)
-    put(w, mean + lane, is_on, w[mean + lane] + share * (seen + 6.0) * error)
-    put(w, spread + lane, is_on, w[spread + lane] + share * (seen + 0.5) * (z2 - w[spread + lane]))
+    put(w, visits + lane, is_on, rounded(seen))
+    put(w, mean + lane, is_on, rounded(w[mean + lane] + share * (seen + 6.0) * error))
+    put(w, spread + lane, is_on, rounded(w[spread + lane] + share * (seen + 0.5) * (z2 - w[spread + lane])))
 
 
 @device
@@ -220,8 +236,8 @@ def begin_shape(
         D        s level, each knot visited BORROWED times
         E0, E1   (level S)^2 + a^2,  (1 - AGREEMENT) (level S)^2 + a^2
     """
-    after = knot + 1 if knot + 1 < DAY_KNOTS else 0
-    factor = 1.0 + (1.0 - weight) * settings[SHAPE + knot] + weight * settings[SHAPE + after]
+    following = settings[SHAPE + after(knot, DAY_KNOTS)]
+    factor = 1.0 + (1.0 - weight) * settings[SHAPE + knot] + weight * following
     if factor < 0.1 or w[NON_NEGATIVE + lane] == 0.0:
         return
     level = w[LEVEL + lane] / factor

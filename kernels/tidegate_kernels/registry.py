@@ -35,8 +35,15 @@ MODES = ("native", "jit", "python")
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 KERNELS: dict[str, Kernel] = {}
 _DEVICES: list[Callable[..., Any]] = []
-_ARGUMENT = re.compile(r"^(?:(in|out) )?(i64|i32|u64|u8|f64)(\[\])?$")
-_NUMBA_NAMES = {"i64": "int64", "i32": "int32", "u64": "uint64", "u8": "uint8", "f64": "float64"}
+_ARGUMENT = re.compile(r"^(?:(in|out) )?(i64|i32|u64|u8|f64|f32)(\[\])?$")
+_NUMBA_NAMES = {
+    "i64": "int64",
+    "i32": "int32",
+    "u64": "uint64",
+    "u8": "uint8",
+    "f64": "float64",
+    "f32": "float32",
+}
 
 
 class Argument(NamedTuple):

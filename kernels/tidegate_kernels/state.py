@@ -80,17 +80,36 @@ EVENT_MAX = _row(1)  # its largest magnitude; 0: no open event
 EVENT_SLOT = _row(2)  # the EVENT_SLOTS largest past events; their sum is kept beside them
 EVENT_SLOTS = 5
 EVENT_SUM = _row(7)
-STATE_ROWS = 60
+PERIOD = _row(60)  # in buckets; while one is looked for -A, A the buckets of a slot; 0: not begun
+PERIOD_SINCE = _row(61)  # clock at which it was found, or the ring began
+PERIOD_DUE = _row(62)  # clock from which the slot is over, or the period is put to the test
+RING_SUM = _row(63)  # of what goes into the slot
+PERIOD_ORIGIN = RING_SUM  # bucket at which a known period has phase 0
+STATE_ROWS = 64
 BLOCK_SIZE = STATE_ROWS * LANES
 
-# -- the page of a block: knots of the profiles ----------------------------------------------
+# -- the page of a block: knots of the profiles, float32 ---------------------------------------
 DAY_KNOTS = 24
 WEEK_KNOTS = 84
 PAGE_MEAN = 0  # of the day
 PAGE_VISITS = DAY_KNOTS
 PAGE_SPREAD = 2 * DAY_KNOTS  # the phase's share of the variance, less 1
 PAGE_WEEK = 3 * DAY_KNOTS
-PROFILE_ROWS = 3 * DAY_KNOTS + WEEK_KNOTS
+RING = 128  # slots in which a period is looked for; what is found takes their place:
+PERIOD_KNOTS = 48
+PAGE_RING = PAGE_WEEK + WEEK_KNOTS
+PAGE_PERIOD = PAGE_RING
+PAGE_WITHOUT = PAGE_PERIOD + PERIOD_KNOTS  # discounted clipped squared error without the period,
+PAGE_WITH = PAGE_WITHOUT + 1  # and with it
+PAGE_LEAD = PAGE_WITHOUT + 2  # of the tuning: sum of error times slope of the profile,
+PAGE_STEEP = PAGE_WITHOUT + 3  # and of the slope's square
+PAGE_KNOTS = PAGE_WITHOUT + 4  # number of knots
+MONTH_KNOTS = 31
+YEAR_KNOTS = 24
+PAGE_MONTH = PAGE_RING + RING
+PAGE_YEAR = PAGE_MONTH + MONTH_KNOTS
+PAGE_LONG_ERRORS = PAGE_YEAR + YEAR_KNOTS  # like PAGE_WITHOUT and PAGE_WITH: of the month, of the year
+PROFILE_ROWS = PAGE_LONG_ERRORS + 4
 PAGE_SIZE = PROFILE_ROWS * LANES
 
 # -- work space: a block, the profiles at hand, then what is computed on the way ---------------
@@ -102,7 +121,14 @@ DAY_SPREAD_0 = _row(STATE_ROWS + 4)
 DAY_SPREAD_1 = _row(STATE_ROWS + 5)
 WEEK_0 = _row(STATE_ROWS + 6)
 WEEK_1 = _row(STATE_ROWS + 7)
-KNOT_ROWS = 8
+MONTH = _row(STATE_ROWS + 8)
+YEAR_0 = _row(STATE_ROWS + 9)
+YEAR_1 = _row(STATE_ROWS + 10)
+MONTH_WITHOUT = _row(STATE_ROWS + 11)
+MONTH_WITH = _row(STATE_ROWS + 12)
+YEAR_WITHOUT = _row(STATE_ROWS + 13)
+YEAR_WITH = _row(STATE_ROWS + 14)
+KNOT_ROWS = 15
 
 _TEMPORARY = STATE_ROWS + KNOT_ROWS
 IS_ON = _row(_TEMPORARY)  # 1 for the lanes that have a value in this bucket, and had one before
@@ -118,7 +144,7 @@ KEPT_MEAN = _row(_TEMPORARY + 9)  # MEAN_KEEP^gap,
 KEPT_PRESENCE = _row(_TEMPORARY + 10)  # and (1 - PRESENCE_GAIN)^gap
 Y = _row(_TEMPORARY + 11)
 LINE = _row(_TEMPORARY + 12)  # level and slope
-SEASON = _row(_TEMPORARY + 13)  # g1 D + g2 W
+SEASON = _row(_TEMPORARY + 13)  # g1 D + g2 W + g3 P + g4 M + g5 Y
 DAY = _row(_TEMPORARY + 14)  # D
 WEEK = _row(_TEMPORARY + 15)  # W
 SPREAD = _row(_TEMPORARY + 16)
@@ -145,9 +171,13 @@ SCORE = _row(_TEMPORARY + 36)
 SHARP = _row(_TEMPORARY + 37)  # deviations that weigh the training: the smaller of |z| and SIZE
 DEGREES = _row(_TEMPORARY + 38)  # of Student's law
 TAIL_SHARE = _row(_TEMPORARY + 39)  # how much this bucket counts for the tail
-_SCRATCH_PAGE = _TEMPORARY + 40
-SCRATCH_PAGE = _SCRATCH_PAGE * LANES  # a page that interim results may change
-WORK_SIZE = SCRATCH_PAGE + PAGE_SIZE
+PERIOD_PART = _row(_TEMPORARY + 40)  # of SEASON: g3 P,
+MONTH_PART = _row(_TEMPORARY + 41)  # g4 M,
+YEAR_PART = _row(_TEMPORARY + 42)  # and g5 Y
+SLOT = _row(_TEMPORARY + 43)  # the ring of a lane, less its mean: RING positions
+LAG = _row(_TEMPORARY + 43 + RING // LANES)  # its autocorrelation: LAGS positions
+LAGS = 112
+WORK_SIZE = int(LAG) + LAGS
 
 # -- settings --------------------------------------------------------------------------
 SIDE = 0  # 0 both, -1 low, +1 high
@@ -165,6 +195,7 @@ SETTINGS_SIZE = SHAPE + DAY_KNOTS
 
 DAY_MS = 86_400_000.0
 HUGE = 1e140  # values are clamped here, so that squares stay finite
+KNOT_MOST = 3.4028234663852886e38  # the largest float32
 TINY = 1e-150  # standard deviations never fall below: 1/TINY stays finite
 MEAN_KEEP = 1.0 - 1.0 / 6.0  # of the moving means of residuals, six buckets long
 PRESENCE_GAIN = 0.02  # least gain of the occupancy and of the typical number of records
@@ -190,6 +221,7 @@ class Rates(NamedTuple):
     shift: float  # buckets
     day_share: float
     week_share: float
+    is_long: bool  # whether there are profiles of month and year
     days: float  # in a bucket
     prior_spread: float
     prior_count: float
@@ -205,6 +237,7 @@ class Now(NamedTuple):
     clock: float  # of the model, in buckets
     day_weight: float  # of the next knot
     week_weight: float
+    year_weight: float
     completeness: float
 
 
@@ -220,6 +253,7 @@ def rates_of(settings: Array) -> Rates:
         shift    max(1.25 day, 8) buckets       tail     21 day[500, 4000] values
         share of a visit to a knot            min(24 / day, 1) of the day, from 1.9 buckets a day on,
                                               min(12 / day, 1) of the week, from 0.9; else no profile
+        month and year                        for spans from a quarter of an hour on
         least    0.2 for COUNTS: those are always roots; a Poisson count's has 1/4
         known    from max(14 - PRIOR_COUNT, 3) buckets and max(4 - (PRIOR_COUNT - 2) / 4, 2) values on
     """
@@ -241,6 +275,7 @@ def rates_of(settings: Array) -> Rates:
         max(1.25 * day, 8.0),
         min(24.0 / day, 1.0) if day >= 1.9 else 0.0,
         min(84.0 / (7.0 * day), 1.0) if day >= 0.9 else 0.0,
+        day <= 96.0,
         1.0 / day,
         settings[PRIOR_SPREAD],
         settings[PRIOR_COUNT],
@@ -255,6 +290,13 @@ def rates_of(settings: Array) -> Rates:
 def put(w: Array, at: int, is_on: bool, x: float) -> None:
     """Sets a field of a lane that is on."""
     w[at] = x if is_on else w[at]
+
+
+@device
+def rounded(x: float) -> float:
+    """The nearest float32, within +-KNOT_MOST: what a page keeps of a number."""
+    nearest: float = np.float64(np.float32(min(max(x, -KNOT_MOST), KNOT_MOST)))
+    return nearest
 
 
 @device
@@ -317,7 +359,7 @@ def make_linear(w: Array, lane: int, pages: Array, page: int) -> None:
 
     Levels (that of an open run too) are squared, 0 for those below zero. With a = 2 max(level, 0,
     sqrt(VARIANCE)), differences (slope, carry, profiles and their knots at hand) are multiplied by a,
-    their squares by a^2.
+    their squares by a^2; knots and errors of a page are rounded.
     """
     level = max(w[LEVEL + lane], 0.0)
     slope = 2.0 * max(level, root(max(w[VARIANCE + lane], 0.0)))
@@ -334,13 +376,26 @@ def make_linear(w: Array, lane: int, pages: Array, page: int) -> None:
     w[ERROR_LEVEL + lane] *= slope * slope
     w[ERROR_DAY + lane] *= slope * slope
     w[ERROR_WEEK + lane] *= slope * slope
-    for row in (DAY_MEAN_0, DAY_MEAN_1, WEEK_0, WEEK_1):
-        w[row + lane] *= slope
+    for row in (DAY_MEAN_0, DAY_MEAN_1, WEEK_0, WEEK_1, MONTH, YEAR_0, YEAR_1):
+        w[row + lane] = rounded(w[row + lane] * slope)
+    for row in (MONTH_WITHOUT, MONTH_WITH, YEAR_WITHOUT, YEAR_WITH):
+        w[row + lane] = rounded(w[row + lane] * slope * slope)
     if page >= 0:
-        for k in range(DAY_KNOTS):
-            pages[np.uint64(page + (PAGE_MEAN + k) * LANES) + lane] *= slope
-        for k in range(WEEK_KNOTS):
-            pages[np.uint64(page + (PAGE_WEEK + k) * LANES) + lane] *= slope
+        stretch(pages, page, PAGE_MEAN, DAY_KNOTS, lane, slope)
+        stretch(pages, page, PAGE_WEEK, WEEK_KNOTS, lane, slope)
+        stretch(pages, page, PAGE_MONTH, MONTH_KNOTS + YEAR_KNOTS, lane, slope)
+        stretch(pages, page, PAGE_LONG_ERRORS, 4, lane, slope * slope)
+        if w[PERIOD + lane] > 0.0:
+            stretch(pages, page, PAGE_PERIOD, PERIOD_KNOTS, lane, slope)
+            stretch(pages, page, PAGE_WITHOUT, 4, lane, slope * slope)
+
+
+@device
+def stretch(pages: Array, page: int, row: int, rows: int, lane: int, factor: float) -> None:
+    """Multiplies rows of a page, of one lane."""
+    for k in range(rows):
+        at: Any = np.uint64(page + (row + k) * LANES) + lane
+        pages[at] = rounded(np.float64(pages[at]) * factor)
 
 
 @device
