@@ -315,7 +315,7 @@ TAILS: dict[str, tuple[Callable[[random.Random, int], float], int, int]] = {
             100.0
             + 7.0 * (-1) ** (at + random.Random(at // 2).randint(0, 1))
             + rng.uniform(-1, 1)
-            + 300.0 * (at > 300 and rng.random() < 0.004)
+            + 300.0 * (at > 300 and rng.random() < 0.02)
         ),
         5601,
         300_000,
