@@ -82,7 +82,8 @@ def same_results(job: Job, twin: ScoredJob) -> int:
         why = row["anomaly_score_explanation"]
         [actual], [typical] = row["actual"], row["typical"]
         numbers = {"actual": actual, "typical": typical}
-        numbers |= {name: row[name] for name in ("log_probability", "probability", "record_score")}
+        numbers |= {name: row[name] for name in ("log_probability", "probability")}
+        numbers["record_score"] = row["initial_record_score"]
         numbers |= {"lower": why["lower_confidence_bound"], "upper": why["upper_confidence_bound"]}
         assert {
             name: (x, expected[name]) for name, x in numbers.items() if not close(x, expected[name])
@@ -90,7 +91,7 @@ def same_results(job: Job, twin: ScoredJob) -> int:
         assert abs(row["multi_bucket_impact"] - expected["impact"]) < 0.005 + 1e-9
     for bucket in job.buckets().to_pylist():
         log_p, score = twin.learned.bucket_scores[bucket["timestamp"], bucket["is_interim"]]
-        assert close(bucket["anomaly_score"], score), bucket
+        assert close(bucket["initial_anomaly_score"], score), bucket
         for part in bucket["bucket_influencers"]:
             assert close(part["raw_anomaly_score"], -log_p), bucket
     return len(rows)

@@ -126,7 +126,7 @@ class Engine:
         self._owned = 0  # leading pieces of the buffer that share no memory with anybody
         self._pool = Threads(threads)
         self._span = Span(span_ms, self.timeline.latency_ms)
-        self._history = History(span_ms)
+        self.history = History(span_ms)
         self._events = CellStream(self._span, valued=False)
         self._lanes: dict[_Key, _Lane] = {}
         prune = max(analysis.model_prune_window_ms // span_ms, 1)
@@ -240,7 +240,7 @@ class Engine:
             Calendar.of(first, last, self._span.span),
             self.timeline.skipped_buckets,
             learn=False,
-            completeness_b=self._history.completeness(events),
+            completeness_b=self.history.completeness(events),
         )
         self._score(cells, events, run)
 
@@ -333,7 +333,7 @@ class Engine:
         ranked = Ranked(findings)
         min_log_p = np.minimum.reduce([finding.scored.min_log_p_b for finding in findings])
         scored = np.add.reduce([finding.scored.scored_b for finding in findings])
-        score_r, log_p_b, score_b = self._history.score(ranked, min_log_p, scored, events, run)
+        score_r, log_p_b, score_b = self.history.score(ranked, min_log_p, scored, events, run)
         worst = ranked.least_probable()
         frame = Frame(self._job_id, self._span.span, run.calendar.bucket_from, is_interim=not run.learn)
         records = record_batch(ranked.only(worst), score_r[worst], self._names, frame)

@@ -14,7 +14,11 @@ _DAY_MS = 86_400_000
 
 
 class History:
-    """Past scores of the job, and how many records its buckets usually hold."""
+    """Past scores of the job, and how many records its buckets usually hold.
+
+    A score is initial when it was given: by what the history held then. Renormalised it is lower, if
+    since then as much or more has become frequent.
+    """
 
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
@@ -50,6 +54,18 @@ class History:
         if run.learn:
             kernels.track_events(events_b, min(max(_DAY_MS // self._span_ms, 12), 1000), self._usual)
         return score_r, log_p_b, score_b
+
+    def record_ceilings(self, log_p: F64) -> F64:
+        """The most that records of these log-probabilities can score by their rank in the history so far."""
+        counts = self._state[kernels.RECORD_BINS : kernels.RECORD_BINS + kernels.BINS]
+        beyond = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
+        at = kernels.BINS_PER_E * np.log1p(-log_p)
+        k = np.minimum(at.astype(np.int64), kernels.BINS - 1)
+        above = counts[k] * np.maximum(1.0 - (at - k), 0.0) + beyond[k + 1]
+        share = np.maximum(above - 2.0 * np.sqrt(above) - 1.0, 0.0) / max(
+            self._state[kernels.RECORD_TOTAL], 1.0
+        )
+        return np.asarray(100.0 / (1.0 + share / kernels.RANK_HALF))
 
     def completeness(self, events_b: I64) -> F64:
         """The share of its usual records that every bucket has so far, at most 1."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from . import renormal
 from .config import JobConfig
 from .counts import DataCounts
 from .engine import Engine, Stop, require_room
@@ -223,12 +224,17 @@ class Job:
     def buckets(self, *, exclude_interim: bool = False) -> pa.Table:
         """The bucket results so far, in time order, interim ones last; schema `results.BUCKETS`."""
         with self._lock:
-            return self._engine.results.table("buckets", exclude_interim=exclude_interim)
+            table = self._engine.results.table("buckets", exclude_interim=exclude_interim)
+            return renormal.buckets(table, self._records(exclude_interim=True))
 
     def records(self, *, exclude_interim: bool = False) -> pa.Table:
         """The anomaly records so far, bucket by bucket; schema `results.RECORDS`."""
         with self._lock:
-            return self._engine.results.table("records", exclude_interim=exclude_interim)
+            return self._records(exclude_interim=exclude_interim)
+
+    def _records(self, *, exclude_interim: bool) -> pa.Table:
+        table = self._engine.results.table("records", exclude_interim=exclude_interim)
+        return renormal.records(table, self._engine.history)
 
     def model_plot(self) -> pa.Table:
         """What the plotted series were expected to be, final bucket by final bucket; `results.MODEL_PLOT`.
