@@ -27,7 +27,7 @@ from .results import Results
 from .siblings import REFRESH_DAYS
 from .streams import NO_SERIES, NO_VALUES, CellStream, Stream, ValueStream
 from .threads import Threads
-from .timeline import MAX_FILLED_BUCKETS, Timeline
+from .timeline import DAY_MS, MAX_FILLED_BUCKETS, Timeline
 
 PASS_BUCKETS = 1 << 16
 PASS_CELLS = 1 << 22
@@ -37,7 +37,6 @@ PLOTTED_CELLS = 1 << 20
 """Series times buckets in one pass of a job with a model plot, where each of them may be a row."""
 _LEAST_SERIES = 64  # that a latency must leave memory for
 _TABLE_BYTES = 64  # of one series in the tables of keys
-DAY_MS = 86_400_000
 Stop = Callable[[], bool]
 _Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
 _Key = tuple[str | None, str | None, bool]  # by field, partition field, use_null
@@ -295,8 +294,9 @@ class Engine:
         line = self.timeline
         assert line.finalized_end is not None
         while end > line.finalized_end:
-            self._close_part(min(end, self._siblings_at(line.finalized_end)))
-            if line.finalized_end == self._siblings_at(line.finalized_end - 1):
+            asks_at = self._siblings_at(line.finalized_end)
+            self._close_part(min(end, asks_at))
+            if end >= asks_at:
                 for lane in self._lanes.values():
                     lane.ask_siblings()
 

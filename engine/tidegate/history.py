@@ -9,8 +9,7 @@ from tidegate_kernels import score as kernels
 from .cells import F64, I64
 from .combine import Ranked
 from .model import Run
-
-_DAY_MS = 86_400_000
+from .timeline import DAY_MS
 
 
 class History:
@@ -52,20 +51,14 @@ class History:
             score_b,
         )
         if run.learn:
-            kernels.track_events(events_b, min(max(_DAY_MS // self._span_ms, 12), 1000), self._usual)
+            kernels.track_events(events_b, min(max(DAY_MS // self._span_ms, 12), 1000), self._usual)
         return score_r, log_p_b, score_b
 
     def record_ceilings(self, log_p: F64) -> F64:
         """The most that records of these log-probabilities can score by their rank in the history so far."""
-        counts = self._state[kernels.RECORD_BINS : kernels.RECORD_BINS + kernels.BINS]
-        beyond = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
-        at = kernels.BINS_PER_E * np.log1p(-log_p)
-        k = np.minimum(at.astype(np.int64), kernels.BINS - 1)
-        above = counts[k] * np.maximum(1.0 - (at - k), 0.0) + beyond[k + 1]
-        share = np.maximum(above - 2.0 * np.sqrt(above) - 1.0, 0.0) / max(
-            self._state[kernels.RECORD_TOTAL], 1.0
-        )
-        return np.asarray(100.0 / (1.0 + share / kernels.RANK_HALF))
+        ceilings = np.empty(len(log_p))
+        kernels.rank_records(log_p, self._state, ceilings)
+        return ceilings
 
     def completeness(self, events_b: I64) -> F64:
         """The share of its usual records that every bucket has so far, at most 1."""

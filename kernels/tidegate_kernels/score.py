@@ -161,6 +161,14 @@ def score_buckets(
     return r
 
 
+@kernel("i64(in f64[], in f64[], out f64[])")
+def rank_records(log_p_r: Array, history: Array, ceiling_r: Array) -> int:
+    """The most that records can score by their rank in the history as it is; returns their number."""
+    for r in range(len(log_p_r)):
+        ceiling_r[r] = rank_ceiling(history, RECORD_BINS, history[RECORD_TOTAL], -log_p_r[r])
+    return len(log_p_r)
+
+
 @kernel("i64(in i64[], i64, out f64[])")
 def track_events(events_b: Array, window: int, usual: Array) -> int:
     """Follows the usual number of records in a bucket: ``usual`` is (mean, buckets seen).
