@@ -80,5 +80,4 @@ def _cells(value: F64, first: int) -> ClosedCells:
 def state_bytes(job: tidegate.Job) -> int:
     """Bytes that the states of all models of a job take."""
     lanes = job._engine._lanes.values()
-    models = [model for lane in lanes for _, features in lane.models for _, model in features]
-    return sum(model.state_bytes for model in models)
+    return sum(analysis.state_bytes for lane in lanes for analysis in lane.analyses)

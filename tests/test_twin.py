@@ -20,6 +20,8 @@ from tests.strategies import Scenario, scenarios
 
 from tidegate import Job
 from tidegate.engine import Engine
+from tidegate.individual import Individual
+from tidegate.lanes import key_of
 from tidegate.model import FeatureModel
 from tidegate.timeline import jump_limit_ms
 
@@ -63,7 +65,8 @@ class Spy:
         seen: Seen = defaultdict(list)
         span = job.config.analysis_config.bucket_span_ms
         lanes = job._engine._lanes.values()
-        current = {id(model) for lane in lanes for _, parts in lane.models for _, model in parts}
+        analyses = [analysis for lane in lanes for analysis in lane.analyses]
+        current = {id(model) for one in analyses if isinstance(one, Individual) for model in one.models}
         for model, _, cells in inputs:
             if id(model) not in current:  # of before the job restarted
                 continue
@@ -77,8 +80,7 @@ class Spy:
 
 def _series_texts(job: Job, detector: Any) -> Callable[[int], tuple[str, str]]:
     """What gives the by and the partition value of a series of the detector."""
-    key = (detector.by_field_name, detector.partition_field_name, detector.use_null)
-    space, names = job._engine._lanes[key].space, job._engine._names
+    space, names = job._engine._lanes[key_of(detector)].keys, job._engine._names
     by = [] if space.by is None else names[space.by].texts().to_pylist()
     partition = [] if space.partition is None else names[space.partition].texts().to_pylist()
 

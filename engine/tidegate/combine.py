@@ -11,30 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .analysis import Finding
 from .cells import F64, I64
 from .config import Detector
-from .keys import Interner, KeySpace
-from .model import RESULT_COLUMNS, SIGNIFICANT, Scored
+from .keys import Interner, Keys
 from .results import BUCKETS, RECORDS
 
 MAX_RECORDS_PER_BUCKET = 100
 """The least probable records of a bucket that are kept."""
 SMALLEST = 2.2250738585072014e-308
 _NO_RECORDS = pa.RecordBatch.from_pylist([], RECORDS)
-KEY_SETTINGS = ("detector_index", "by_field_name", "partition_field_name")
+KEY_SETTINGS = ("detector_index", "by_field_name", "over_field_name", "partition_field_name")
 """What tells the series of one detector from those of others."""
 _INTEGERS = ("bucket_r", "series_r", "feature_r")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the models of one detector found in a pass."""
-
-    detector: Detector
-    space: KeySpace
-    scored: Scored
-    bounds_f: tuple[F64, ...] = ()
-    """The rows of the model plot, of each of the detector's features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +34,6 @@ class Frame:
     span_ms: int
     bucket_from: int
     is_interim: bool
-
-
-def merged_features(parts: list[Scored]) -> Scored:
-    """One result per series and bucket from the features of a detector: the least probable.
-
-    Its probability is multiplied by the number of features, which is valid however they
-    depend on one another, and kept if still below `SIGNIFICANT`. Of a bucket, ``min_log_p_b`` is
-    the least of all features, so penalised, at most 0; ``scored_b`` is the largest of the features'
-    numbers, not their sum: a series counts once.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in RESULT_COLUMNS}
-    order = np.lexsort((columns["log_p_r"], columns["series_r"], columns["bucket_r"]))
-    bucket, series = columns["bucket_r"][order], columns["series_r"][order]
-    first = np.ones(len(order), bool)
-    first[1:] = (bucket[1:] != bucket[:-1]) | (series[1:] != series[:-1])
-    penalty = math.log(len(parts))
-    first &= columns["log_p_r"][order] + penalty < math.log(SIGNIFICANT)
-    chosen = order[first]
-    columns = {name: column[chosen] for name, column in columns.items()}
-    columns["log_p_r"] = columns["log_p_r"] + penalty
-    return Scored(
-        **columns,
-        min_log_p_b=np.minimum(np.minimum.reduce([part.min_log_p_b for part in parts]) + penalty, 0.0),
-        scored_b=np.maximum.reduce([part.scored_b for part in parts]),
-        bounds=np.empty(0),
-    )
 
 
 class Ranked:
@@ -212,7 +173,7 @@ def settings_of(detectors: list[Detector], names: Iterable[str], of_row: I64) ->
 def key_values(
     findings: list[Finding], finding_r: I64, series_r: I64, names: Mapping[str, Interner]
 ) -> dict[str, pa.Array]:
-    """The by and partition values of rows, each of a finding and a series of its key space.
+    """The by, over and partition values of rows, each of a finding and a series of its keys.
 
     Null where the detector has no such field; a missing value is empty text.
     """
@@ -221,21 +182,21 @@ def key_values(
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     columns = {}
-    for role in ("by", "partition"):
+    for role in ("by", "over", "partition"):
         parts = [
-            _values_of(finding.space, role, series_r[order[start:stop]], names)
+            _values_of(finding.keys, role, series_r[order[start:stop]], names)
             for finding, start, stop in zip(findings, cuts[:-1], cuts[1:], strict=True)
         ]
         columns[f"{role}_field_value"] = pa.concat_arrays(parts).take(pa.array(place)).cast(pa.string())
     return columns
 
 
-def _values_of(space: KeySpace, role: str, series: I64, names: Mapping[str, Interner]) -> pa.Array:
+def _values_of(keys: Keys, role: str, series: I64, names: Mapping[str, Interner]) -> pa.Array:
     """The values of one key field of some series."""
-    field = getattr(space, role)
+    field = getattr(keys, role)
     if field is None:
         return pa.nulls(len(series), pa.large_string())
-    codes = getattr(space, f"{role}_codes")(series)
+    codes = getattr(keys, f"{role}_codes")(series)
     return names[field].texts().take(pa.array(codes))
 
 

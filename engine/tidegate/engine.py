@@ -13,19 +13,21 @@ import numpy as np
 
 from tidegate_kernels.fold import RECORD_SIZE
 
+from .analysis import LaneCells
 from .cells import I64, ClosedCells
-from .combine import Finding, Frame, Ranked, bucket_batch, merged_features, record_batch
-from .config import Detector, JobConfig
+from .combine import Frame, Ranked, bucket_batch, record_batch
+from .config import JobConfig
 from .errors import ConfigError
 from .history import History
 from .intake import Rows
-from .keys import Interner, KeySpace
-from .model import NO_PLOT, STATE_BYTES, Calendar, FeatureModel, Run
-from .modelplot import PlottedSeries, model_plot_batches
+from .keys import Interner
+from .lanes import Lane, LaneKey, key_of
+from .model import Calendar, Run
+from .modelplot import model_plot_batches
 from .passes import Pass, Planner, Span
 from .results import Results
 from .siblings import REFRESH_DAYS
-from .streams import NO_SERIES, NO_VALUES, CellStream, Stream, ValueStream
+from .streams import NO_SERIES, NO_VALUES, CellStream, Stream
 from .threads import Threads
 from .timeline import DAY_MS, MAX_FILLED_BUCKETS, Timeline
 
@@ -36,69 +38,15 @@ memory and the time until an interrupt is heard."""
 PLOTTED_CELLS = 1 << 20
 """Series times buckets in one pass of a job with a model plot, where each of them may be a row."""
 _LEAST_SERIES = 64  # that a latency must leave memory for
-_TABLE_BYTES = 64  # of one series in the tables of keys
 Stop = Callable[[], bool]
-_Source = tuple[str, str | None]  # ("count" | "number" | "value" | "distinct", field)
-_Key = tuple[str | None, str | None, bool]  # by field, partition field, use_null
-_Cells = dict[_Key, dict[_Source, ClosedCells]]
-
-_SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct"}
-
-
-class _Lane:
-    """The streams and models of all detectors with the same key fields."""
-
-    def __init__(self, space: KeySpace, span: Span, plotted: PlottedSeries) -> None:
-        self.space = space
-        self._plotted = plotted
-        self.streams: dict[_Source, Stream] = {}
-        self.models: list[tuple[Detector, list[tuple[_Source, FeatureModel]]]] = []
-        self._span = span
-
-    def add(self, detector: Detector, prune_buckets: int) -> None:
-        """Adds a detector and the streams it needs."""
-        features = []
-        for feature in detector.spec.features:
-            kind = _SOURCES.get(feature, "number")
-            source = (kind, None if kind == "count" else detector.field_name)
-            if source not in self.streams:
-                is_moments = kind in ("count", "number")
-                self.streams[source] = (
-                    CellStream(self._span, valued=kind == "number") if is_moments else ValueStream(self._span)
-                )
-            features.append((source, FeatureModel(detector, feature, self._span.span, prune_buckets)))
-        self.models.append((detector, features))
-
-    @property
-    def series_bytes(self) -> int:
-        """What one more series takes in streams, models and tables."""
-        models = sum(len(features) for _, features in self.models)
-        streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
-        return models * STATE_BYTES + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
-
-    def ask_siblings(self) -> None:
-        """Lets series that are yet to come begin with what the present ones have in common."""
-        for _, features in self.models:
-            for _, model in features:
-                model.ask_siblings()
-
-    def findings(self, cells: dict[_Source, ClosedCells], run: Run, threads: Threads) -> list[Finding]:
-        """Scores, and trains, every detector with its cells."""
-        by_block = {source: closed.by_block(len(self.space)) for source, closed in cells.items()}
-        plot_s = self._plotted.flags() if run.learn else NO_PLOT
-        found = []
-        for detector, features in self.models:
-            scored = [m.run(by_block[source], run, threads, plot_s) for source, m in features]
-            bounds = tuple(part.bounds for part in scored)
-            found.append(Finding(detector, self.space, merged_features(scored), bounds))
-        return found
+_Cells = dict[LaneKey, LaneCells]
 
 
 def require_room(config: JobConfig) -> None:
     """Raises ConfigError for a latency whose open buckets alone exceed the memory limit."""
     analysis = config.analysis_config
     rows = analysis.latency_buckets + 1
-    keys = {(d.by_field_name, d.partition_field_name) for d in analysis.detectors}
+    keys = {key_of(detector)[:3] for detector in analysis.detectors}
     needed = 8 * RECORD_SIZE * _LEAST_SERIES * rows * len(keys)
     limit = config.analysis_limits.model_memory_limit_bytes
     if needed > limit:
@@ -127,14 +75,12 @@ class Engine:
         self._span = Span(span_ms, self.timeline.latency_ms)
         self.history = History(span_ms)
         self._events = CellStream(self._span, valued=False)
-        self._lanes: dict[_Key, _Lane] = {}
+        self._lanes: dict[LaneKey, Lane] = {}
         prune = max(analysis.model_prune_window_ms // span_ms, 1)
         for detector in analysis.detectors:
-            key = (detector.by_field_name, detector.partition_field_name, detector.use_null)
+            key = key_of(detector)
             if key not in self._lanes:
-                space = KeySpace(*key[:2], use_null=key[2])
-                plotted = PlottedSeries(space, config.model_plot_config, names)
-                self._lanes[key] = _Lane(space, self._span, plotted)
+                self._lanes[key] = Lane(key, self._span, config.model_plot_config, names)
             self._lanes[key].add(detector, prune)
         share = config.analysis_limits.model_memory_limit_bytes // len(self._lanes)
         self._series_limit = {key: max(share // lane.series_bytes, 1) for key, lane in self._lanes.items()}
@@ -147,12 +93,12 @@ class Engine:
     @property
     def refused(self) -> int:
         """Records left out of a detector so far because their series was one too many."""
-        return sum(lane.space.refused for lane in self._lanes.values())
+        return sum(lane.keys.refused for lane in self._lanes.values())
 
     @property
     def series(self) -> int:
         """How many series all detectors have."""
-        return sum(len(lane.space) for lane in self._lanes.values())
+        return sum(len(lane.keys) for lane in self._lanes.values())
 
     @property
     def _pass_buckets(self) -> int:
@@ -267,10 +213,7 @@ class Engine:
         threads = part.pieces(self._pool.size)
         works = self._events.gather(part, NO_SERIES, NO_VALUES, 1)
         for key, lane in self._lanes.items():
-            series = lane.space.series(rows.codes, self._series_limit[key])
-            for source, stream in lane.streams.items():
-                stream.grow(len(lane.space))
-                works += stream.gather(part, series, rows.values(source), threads)
+            works += lane.gather(rows, part, self._series_limit[key], threads)
         if threads > 1:
             self._pool.run(works)
         else:
@@ -279,11 +222,7 @@ class Engine:
 
     def _cells(self, read: Callable[[Stream], ClosedCells]) -> tuple[_Cells, ClosedCells]:
         """What every stream gives, and the stream of event counts."""
-        cells = {
-            key: {source: read(stream) for source, stream in lane.streams.items()}
-            for key, lane in self._lanes.items()
-        }
-        return cells, read(self._events)
+        return {key: lane.cells(read) for key, lane in self._lanes.items()}, read(self._events)
 
     def _close(self, end: int) -> None:
         """Closes every bucket that ends by `end`, and makes results of them.

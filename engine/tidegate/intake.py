@@ -97,9 +97,7 @@ class Fields:
     def of(cls, config: JobConfig) -> Fields:
         """The fields of a job."""
         detectors = config.analysis_config.detectors
-        keys = dict.fromkeys(
-            name for d in detectors for name in (d.by_field_name, d.partition_field_name) if name is not None
-        )
+        keys = dict.fromkeys(name for detector in detectors for name in detector.split_fields)
         numbers: dict[str, None] = {}
         distinct: dict[str, None] = {}
         for detector in detectors:

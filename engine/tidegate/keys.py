@@ -7,7 +7,7 @@ A missing value and the empty string are the same: code 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -112,21 +112,48 @@ class Interner:
         return pa.LargeStringArray.from_buffers(len(self), starts, arena)
 
 
+class Keys(Protocol):
+    """What tells the rows of one detector apart: a dense number for each combination of key values."""
+
+    by: str | None
+    over: str | None
+    partition: str | None
+    refused: int
+
+    def __len__(self) -> int: ...
+
+    def series(self, codes: Mapping[str, I32], limit: int) -> I32:
+        """The number of every row, -1 or -2 for none; empty when there is but one.
+
+        `codes` has the codes of the key fields; no more than `limit` numbers come to be.
+        """
+
+    def by_codes(self, series: npt.NDArray[np.integer]) -> I32:
+        """The codes of the by values of some numbers."""
+
+    def over_codes(self, series: npt.NDArray[np.integer]) -> I32:
+        """The codes of the over values of some numbers."""
+
+    def partition_codes(self, series: npt.NDArray[np.integer]) -> I32:
+        """The codes of the partition values of some numbers."""
+
+
 class KeySpace:
     """The series of one pair of by and partition fields, in the order of first appearance."""
 
     def __init__(self, by: str | None, partition: str | None, *, use_null: bool) -> None:
         self.by = by
+        self.over: str | None = None
         self.partition = partition
         self.use_null = use_null
         """Whether records without a by value make up a series of their own, or are left out."""
         self.refused = 0
         """Records left out because their series would be one too many for the memory limit."""
-        self._count: I64 = np.array([0 if self.fields else 1])
+        self._pairs = PairTable()
+        self._codes: I32 = np.zeros(_FIRST, np.int32)
+        """Of the only key field, if it is the only one: the code of every series."""
         self._series_of: I32 = np.full(_FIRST, -1, np.int32)
-        self._slots: U64 = np.zeros(2 * _FIRST, np.uint64)
-        self._by: I32 = np.zeros(_FIRST, np.int32)
-        self._partition: I32 = np.zeros(_FIRST, np.int32)
+        self._n = 0 if self.fields else 1
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -134,15 +161,16 @@ class KeySpace:
         return tuple(field for field in (self.by, self.partition) if field is not None)
 
     def __len__(self) -> int:
-        return int(self._count[0])
+        return max(self._n, len(self._pairs))
 
     def series(self, codes: Mapping[str, I32], limit: int) -> I32:
-        """The series of every row, -1 for none; empty when there is but one series.
+        """The series of every row, -1 or -2 for none; empty when there is but one series.
 
         `codes` has the codes of the key fields; no more than `limit` series come to be.
         """
         if self.by is not None and self.partition is not None:
-            series = self._of_pairs(codes[self.by], codes[self.partition], limit)
+            skip_null = not self.use_null
+            series = self._pairs.numbers(codes[self.by], codes[self.partition], limit, skip_null)
         elif self.fields:
             series = self._of_codes(codes[self.fields[0]], limit)
         else:
@@ -157,38 +185,106 @@ class KeySpace:
         if highest > len(self._series_of):
             grown = max(highest, 2 * len(self._series_of))
             self._series_of = _longer(self._series_of, grown, fill=-1)
-            self._by, self._partition = _longer(self._by, grown), _longer(self._partition, grown)
-        code_of = self._by if self.by is not None else self._partition
+            self._codes = _longer(self._codes, grown)
         skip = self.by is not None and not self.use_null
-        self._count[0] = kernels.series_of_codes(
-            codes, int(skip), len(self), limit, self._series_of, code_of, series
+        self._n = kernels.series_of_codes(
+            codes, int(skip), len(self), limit, self._series_of, self._codes, series
         )
         return series
 
-    def _of_pairs(self, by: I32, partition: I32, limit: int) -> I32:
-        series = np.empty(len(by), np.int32)
-        skip, at = int(not self.use_null), 0
-        while True:
-            table = (self._count, self._slots, self._by, self._partition)
-            at = kernels.intern_pairs(by, partition, skip, at, limit, *table, series)
-            if at == len(by):
-                return series
-            if len(self) >= len(self._by):
-                self._by, self._partition = (
-                    _longer(self._by, 2 * len(self)),
-                    _longer(self._partition, 2 * len(self)),
-                )
-            self._slots = _rehashed(self._slots, len(self))
-
     def by_codes(self, series: npt.NDArray[np.integer]) -> I32:
         """The codes of the by values of some series."""
-        codes: I32 = self._by[series]
+        codes: I32 = (self._codes if self.partition is None else self._pairs.left)[series]
         return codes
+
+    def over_codes(self, series: npt.NDArray[np.integer]) -> I32:
+        """There is no over field: the empty value."""
+        return np.zeros(len(series), np.int32)
 
     def partition_codes(self, series: npt.NDArray[np.integer]) -> I32:
         """The codes of the partition values of some series."""
-        codes: I32 = self._partition[series]
+        codes: I32 = (self._codes if self.by is None else self._pairs.right)[series]
         return codes
+
+
+class MemberSpace:
+    """The members of populations: pairs of an over value and an attribute, a series of by and partition.
+
+    They are numbered in the order of first appearance; the attributes are a key space of their own.
+    """
+
+    def __init__(self, by: str | None, over: str, partition: str | None, *, use_null: bool) -> None:
+        self.by = by
+        self.over: str | None = over
+        self.partition = partition
+        self.attributes = KeySpace(by, partition, use_null=use_null)
+        self.use_null = use_null
+        self.refused = 0
+        """Records left out because they would make one member too many for the memory limit."""
+        self._pairs = PairTable()
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def series(self, codes: Mapping[str, I32], limit: int) -> I32:
+        """The member of every row, -1 or -2 for none; no more than `limit` come to be."""
+        assert self.over is not None
+        over = codes[self.over]
+        attribute = self.attributes.series(codes, limit)
+        if not len(attribute):
+            attribute = np.zeros(len(over), np.int32)
+        members = self._pairs.numbers(over, attribute, limit, not self.use_null)
+        if len(self) >= limit or len(self.attributes) >= limit:
+            self.refused += int(np.count_nonzero(members == -2))
+        return members
+
+    def attribute_of(self, members: npt.NDArray[np.integer]) -> I64:
+        """The attribute of some members."""
+        attribute: I64 = self._pairs.right[members].astype(np.int64)
+        return attribute
+
+    def by_codes(self, series: npt.NDArray[np.integer]) -> I32:
+        """The codes of the by values of some members."""
+        return self.attributes.by_codes(self.attribute_of(series))
+
+    def over_codes(self, series: npt.NDArray[np.integer]) -> I32:
+        """The codes of the over values of some members."""
+        codes: I32 = self._pairs.left[series]
+        return codes
+
+    def partition_codes(self, series: npt.NDArray[np.integer]) -> I32:
+        """The codes of the partition values of some members."""
+        return self.attributes.partition_codes(self.attribute_of(series))
+
+
+class PairTable:
+    """Pairs of numbers and their own numbers, in the order of first appearance."""
+
+    def __init__(self) -> None:
+        self.left: I32 = np.zeros(_FIRST, np.int32)
+        self.right: I32 = np.zeros(_FIRST, np.int32)
+        """The two of every pair, with room for more."""
+        self._count: I64 = np.zeros(1, np.int64)
+        self._slots: U64 = np.zeros(2 * _FIRST, np.uint64)
+
+    def __len__(self) -> int:
+        return int(self._count[0])
+
+    def numbers(self, left: I32, right: I32, limit: int, skip_left: bool) -> I32:
+        """The number of every pair; -2 once there are `limit` and it is new, -1 where there is none.
+
+        There is none where the left is 0 and `skip_left`; where the right is negative it is that number.
+        """
+        numbers = np.empty(len(left), np.int32)
+        at = 0
+        while True:
+            table = (self._count, self._slots, self.left, self.right)
+            at = kernels.intern_pairs(left, right, int(skip_left), at, limit, *table, numbers)
+            if at == len(left):
+                return numbers
+            if len(self) >= len(self.left):
+                self.left, self.right = _longer(self.left, 2 * len(self)), _longer(self.right, 2 * len(self))
+            self._slots = _rehashed(self._slots, len(self))
 
 
 _NO_BYTES: U8 = np.empty(0, np.uint8)

@@ -88,6 +88,13 @@ class Scored:
     score_r: F64
     feature_r: I64
     """Which of ``detector.spec.features`` it is that is unusual."""
+    second_actual_r: F64
+    """The second number of a value that has two, a longitude; NaN for others."""
+    second_typical_r: F64
+    rarity_r: F64
+    """How rare a by value is among its like; NaN where that is not the question."""
+    is_first_r: F64
+    """1 for a by value never seen before, 0 for one that was; NaN where that is not the question."""
     min_log_p_b: F64
     scored_b: I64
     bounds: F64
@@ -98,7 +105,9 @@ class Scored:
 
 
 RESULT_COLUMNS = tuple(name for name in Scored.__slots__ if name.endswith("_r"))
-_OF_KERNEL = tuple(name for name in RESULT_COLUMNS if name != "feature_r")
+SELDOM = ("second_actual_r", "second_typical_r", "rarity_r", "is_first_r")
+"""Columns of results that few functions have; NaN for the others."""
+_OF_KERNEL = tuple(name for name in RESULT_COLUMNS if name not in ("feature_r", *SELDOM))
 
 
 class FeatureModel:
@@ -265,10 +274,15 @@ class FeatureModel:
     ) -> Scored:
         """What the calls of the kernel for a piece gave, as one."""
         columns = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+        nothing = np.full(len(columns[0]), np.nan)
         results: dict[str, Any] = dict(zip(_OF_KERNEL, columns, strict=True))
         return Scored(
             **results,
             feature_r=np.full(len(columns[0]), self._index),
+            second_actual_r=nothing,
+            second_typical_r=nothing,
+            rarity_r=nothing,
+            is_first_r=nothing,
             min_log_p_b=min_log_p,
             scored_b=scored,
             bounds=np.concatenate(plotted),

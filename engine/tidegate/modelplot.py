@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from tidegate_kernels import bounds as kernels
 from tidegate_kernels.state import LANES
 
+from .analysis import Finding
 from .cells import F64, I64
-from .combine import KEY_SETTINGS, Finding, Frame, common_columns, filled_columns, key_values, settings_of
+from .combine import KEY_SETTINGS, Frame, common_columns, filled_columns, key_values, settings_of
 from .config import Function, ModelPlotConfig
-from .keys import Interner, KeySpace
+from .keys import Interner, Keys
 from .model import NO_PLOT, U8
 from .results import MODEL_PLOT
 
@@ -51,16 +52,14 @@ def model_feature(function: Function, feature: str) -> str:
 
 
 class PlottedSeries:
-    """Which series of a key space are in the model plot; keeps up with the series that come to be.
+    """Which series of a detector are in the model plot; keeps up with the series that come to be.
 
     With terms, those whose by or partition value is one of them; all series of detectors that have
     neither field.
     """
 
-    def __init__(
-        self, space: KeySpace, config: ModelPlotConfig | None, names: Mapping[str, Interner]
-    ) -> None:
-        self._space = space
+    def __init__(self, keys: Keys, config: ModelPlotConfig | None, names: Mapping[str, Interner]) -> None:
+        self._keys = keys
         self._names = names
         self._is_enabled = config is not None and config.enabled
         self._terms = pa.array(config.term_list if config is not None else (), pa.large_string())
@@ -71,7 +70,7 @@ class PlottedSeries:
         """1 for every plotted series, filled up with 0 to whole blocks of series; empty without any plot."""
         if not self._is_enabled:
             return NO_PLOT
-        n = len(self._space)
+        n = len(self._keys)
         if n > self._known:
             flags = np.zeros(-(-n // LANES) * LANES, np.uint8)
             flags[: self._known] = self._flags[: self._known]
@@ -81,11 +80,11 @@ class PlottedSeries:
 
     def _chosen(self, series: I64) -> npt.NDArray[np.bool_]:
         """Which of some series are plotted."""
-        fields = {"by": self._space.by, "partition": self._space.partition}
+        fields = {"by": self._keys.by, "partition": self._keys.partition}
         chosen = np.full(len(series), not len(self._terms) or not any(fields.values()))
         for role, field in fields.items():
             if field is not None and len(self._terms):
-                codes = pa.array(getattr(self._space, f"{role}_codes")(series))
+                codes = pa.array(getattr(self._keys, f"{role}_codes")(series))
                 found = pc.is_in(self._names[field].texts().take(codes), value_set=self._terms)
                 chosen |= found.to_numpy(zero_copy_only=False)
         return chosen
@@ -120,7 +119,7 @@ def _ordered(findings: list[Finding], bucket_from: int) -> tuple[F64, I64, I64]:
     feature_r = np.repeat(np.arange(len(parts)), sizes)
     finding_r = np.asarray(of_feature)[feature_r]
     # One number says the place of a row: what can be in a bucket is counted up to a finding's series.
-    widths = np.array([len(finding.space) * len(finding.bounds_f) for finding in findings])
+    widths = np.array([len(finding.keys) * len(finding.bounds_f) for finding in findings])
     first = np.cumsum(widths) - widths
     in_finding = feature_r - np.searchsorted(of_feature, finding_r)
     of_series = np.array([len(finding.bounds_f) for finding in findings])[finding_r]

@@ -219,8 +219,9 @@ def intern_pairs(
 ) -> int:
     """Gives every (left code, right code) its series; returns the row it stopped at for room.
 
-    Rows whose left code is 0 get no series (-1) when `skip_left`; once `limit` series exist,
-    a new pair gets -2. ``count[0]`` series exist, that of number s is (``lefts[s]``, ``rights[s]``).
+    Rows whose left code is 0 get no series (-1) when `skip_left`; those whose right code is
+    negative get that; once `limit` series exist, a new pair gets -2. ``count[0]`` series exist,
+    that of number s is (``lefts[s]``, ``rights[s]``).
     """
     mask = np.uint64(len(slots) - 1)
     n = np.uint64(len(left))
@@ -228,8 +229,8 @@ def intern_pairs(
     i = np.uint64(start)
     while i < n:
         a, b = left[i], right[i]
-        if skip_left and a == 0:
-            series[i] = -1
+        if b < 0 or (skip_left and a == 0):
+            series[i] = min(b, -1)
             i += _1
             continue
         h = mix(np.uint64(a) << _S32 | np.uint64(b))

@@ -1,0 +1,34 @@
+"""What makes a member of a population unusual: its attributes, the least probable first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cells import F64, I64
+
+MOST = 10
+"""Causes that a result has at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """The causes of some results; arrays are of equal length, sorted by result, then by probability."""
+
+    result_r: I64
+    """The place of the result among those of its finding."""
+    attribute: I64
+    """The series, of the by and partition values, in which the member is unusual."""
+    log_p: F64
+    actual: F64
+    typical: F64
+
+    def __len__(self) -> int:
+        return len(self.result_r)
+
+    @classmethod
+    def none(cls) -> Causes:
+        """No causes at all."""
+        whole, real = np.empty(0, np.int64), np.empty(0)
+        return cls(whole, whole, real, real, real)

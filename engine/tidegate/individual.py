@@ -1,0 +1,84 @@
+"""Individual analysis: every series is compared with its own past, feature by feature."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .analysis import Finding, LaneCells, Source
+from .config import Detector
+from .keys import Keys
+from .model import RESULT_COLUMNS, SIGNIFICANT, STATE_BYTES, U8, FeatureModel, Run, Scored
+from .threads import Threads
+
+_SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct"}
+
+
+def source_of(detector: Detector, feature: str) -> Source:
+    """What is gathered for a feature of a detector."""
+    kind = _SOURCES.get(feature, "number")
+    return kind, None if kind == "count" else detector.field_name
+
+
+class Individual:
+    """The models of a detector without an over field: one for every series and feature."""
+
+    def __init__(self, detector: Detector, span_ms: int, prune_buckets: int) -> None:
+        self.detector = detector
+        self.models = [
+            FeatureModel(detector, feature, span_ms, prune_buckets) for feature in detector.spec.features
+        ]
+        self.sources = tuple(source_of(detector, feature) for feature in detector.spec.features)
+
+    @property
+    def series_bytes(self) -> int:
+        """The memory that one more series takes."""
+        return len(self.models) * STATE_BYTES
+
+    @property
+    def state_bytes(self) -> int:
+        """The memory that states and profiles take now."""
+        return sum(model.state_bytes for model in self.models)
+
+    def ask_siblings(self) -> None:
+        """Lets series that are yet to come begin with what the present ones have in common."""
+        for model in self.models:
+            model.ask_siblings()
+
+    def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
+        """Scores every series with its cells, and with ``run.learn`` then trains."""
+        scored = [
+            model.run(cells.by_block(source), run, threads, plot_s)
+            for source, model in zip(self.sources, self.models, strict=True)
+        ]
+        bounds = tuple(part.bounds for part in scored)
+        return Finding(self.detector, keys, merged_features(scored), bounds)
+
+
+def merged_features(parts: list[Scored]) -> Scored:
+    """One result per series and bucket from the features of a detector: the least probable.
+
+    Its probability is multiplied by the number of features, which is valid however they
+    depend on one another, and kept if still below `SIGNIFICANT`. Of a bucket, ``min_log_p_b`` is
+    the least of all features, so penalised, at most 0; ``scored_b`` is the largest of the features'
+    numbers, not their sum: a series counts once.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in RESULT_COLUMNS}
+    order = np.lexsort((columns["log_p_r"], columns["series_r"], columns["bucket_r"]))
+    bucket, series = columns["bucket_r"][order], columns["series_r"][order]
+    first = np.ones(len(order), bool)
+    first[1:] = (bucket[1:] != bucket[:-1]) | (series[1:] != series[:-1])
+    penalty = math.log(len(parts))
+    first &= columns["log_p_r"][order] + penalty < math.log(SIGNIFICANT)
+    chosen = order[first]
+    columns = {name: column[chosen] for name, column in columns.items()}
+    columns["log_p_r"] = columns["log_p_r"] + penalty
+    return Scored(
+        **columns,
+        min_log_p_b=np.minimum(np.minimum.reduce([part.min_log_p_b for part in parts]) + penalty, 0.0),
+        scored_b=np.maximum.reduce([part.scored_b for part in parts]),
+        bounds=np.empty(0),
+    )

@@ -1,0 +1,102 @@
+"""Lanes: all detectors with the same key fields, what is gathered for them, and their analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tidegate_kernels.fold import RECORD_SIZE
+
+from .analysis import Analysis, Finding, LaneCells, Source
+from .cells import ClosedCells
+from .config import Detector, ModelPlotConfig
+from .individual import Individual
+from .intake import Rows
+from .keys import Interner, Keys, KeySpace, MemberSpace
+from .model import NO_PLOT, Run
+from .modelplot import PlottedSeries
+from .passes import Pass, Span
+from .streams import CellStream, Stream, ValueStream
+from .threads import Threads, Work
+
+_TABLE_BYTES = 64  # of one series in the tables of keys
+LaneKey = tuple[str | None, str | None, str | None, bool]  # by, over and partition field, use_null
+
+
+def key_of(detector: Detector) -> LaneKey:
+    """What detectors have in common that are gathered together."""
+    return (
+        detector.by_field_name,
+        detector.over_field_name,
+        detector.partition_field_name,
+        detector.use_null,
+    )
+
+
+def make_analysis(detector: Detector, span_ms: int, prune_buckets: int) -> Analysis:
+    """The analysis that serves a detector: the one place that chooses the kind."""
+    return Individual(detector, span_ms, prune_buckets)
+
+
+def make_stream(source: Source, span: Span) -> Stream:
+    """The stream that gathers a source."""
+    kind = source[0]
+    if kind in ("count", "number"):
+        return CellStream(span, valued=kind == "number")
+    return ValueStream(span)
+
+
+class Lane:
+    """The streams and analyses of all detectors with the same key fields."""
+
+    def __init__(
+        self, key: LaneKey, span: Span, plot: ModelPlotConfig | None, names: dict[str, Interner]
+    ) -> None:
+        by, over, partition, use_null = key
+        self.keys: Keys = (
+            KeySpace(by, partition, use_null=use_null)
+            if over is None
+            else MemberSpace(by, over, partition, use_null=use_null)
+        )
+        self.streams: dict[Source, Stream] = {}
+        self.analyses: list[Analysis] = []
+        self._plotted = PlottedSeries(self.keys, plot, names) if over is None else None
+        self._span = span
+
+    def add(self, detector: Detector, prune_buckets: int) -> None:
+        """Adds a detector and the streams it needs."""
+        analysis = make_analysis(detector, self._span.span, prune_buckets)
+        for source in analysis.sources:
+            if source not in self.streams:
+                self.streams[source] = make_stream(source, self._span)
+        self.analyses.append(analysis)
+
+    @property
+    def series_bytes(self) -> int:
+        """What one more series takes in streams, models and tables."""
+        models = sum(analysis.series_bytes for analysis in self.analyses)
+        streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
+        return models + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
+
+    def gather(self, rows: Rows, part: Pass, limit: int, threads: int) -> list[Work]:
+        """What is to be done to add the rows of a pass; at most `limit` series come to be."""
+        series = self.keys.series(rows.codes, limit)
+        works = []
+        for source, stream in self.streams.items():
+            stream.grow(len(self.keys))
+            works += stream.gather(part, series, rows.values(source), threads)
+        return works
+
+    def cells(self, read: Callable[[Stream], ClosedCells]) -> LaneCells:
+        """What every stream gives."""
+        closed = {source: read(stream) for source, stream in self.streams.items()}
+        return LaneCells(closed, len(self.keys))
+
+    def ask_siblings(self) -> None:
+        """Lets series that are yet to come begin with what the present ones have in common."""
+        for analysis in self.analyses:
+            analysis.ask_siblings()
+
+    def findings(self, cells: LaneCells, run: Run, threads: Threads) -> list[Finding]:
+        """Scores, and trains, every detector with its cells."""
+        plot_s = self._plotted.flags() if run.learn and self._plotted is not None else NO_PLOT
+        return [analysis.run(cells, self.keys, run, threads, plot_s) for analysis in self.analyses]
