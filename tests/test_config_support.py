@@ -82,7 +82,6 @@ UNSUPPORTED = [
         "analysis_limits.categorization_examples_limit",
         "categorization_examples_limit 5",
     ),
-    (job(datafeed_config={}), "datafeed_config", "datafeed_config (records are posted to the job instead)"),
 ]
 
 
@@ -124,17 +123,26 @@ def test_harmless_settings_are_supported():
     config.require_supported()
 
 
+def test_a_datafeed_is_kept_with_a_warning():
+    """A job that elsewhere had its records fetched runs; that it has to be sent them is said."""
+    config = JobConfig.parse(job(datafeed_config={"indices": ["logs"]}))
+    config.require_supported()
+    assert config.to_dict()["datafeed_config"] == {"indices": ["logs"]}
+    assert config.warnings == (
+        "datafeed_config is kept, but no data is fetched: post the records to the job",
+    )
+
+
 def test_a_completed_configuration_is_supported():
     """The defaults that a completed configuration shows are not refused when it is read again."""
     JobConfig.parse(JobConfig.parse(job()).to_dict()).require_supported()
 
 
 REAL = {
-    "Anomaly_Detection__abnormal_span_durations_jsbase": {f"{AC}.influencers", "datafeed_config"},
+    "Anomaly_Detection__abnormal_span_durations_jsbase": {f"{AC}.influencers"},
     "Anomaly_Detection__decreased_throughput_nodejs": {
         f"{AC}.influencers",
         f"{AC}.summary_count_field_name",
-        "datafeed_config",
     },
     "ProblemChild__experimental-high-sum-by-host-problemchild": {f"{AC}.influencers"},
     "dns_data_exfiltration__job": {

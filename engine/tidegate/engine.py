@@ -27,6 +27,7 @@ from .modelplot import model_plot_batches
 from .passes import Pass, Planner, Span
 from .results import Results
 from .siblings import REFRESH_DAYS
+from .sizes import ModelSizeStats, size_stats
 from .streams import NO_SERIES, NO_VALUES, CellStream, Stream
 from .threads import Threads
 from .timeline import DAY_MS, MAX_FILLED_BUCKETS, Timeline
@@ -82,7 +83,8 @@ class Engine:
             if key not in self._lanes:
                 self._lanes[key] = Lane(key, self._span, config.model_plot_config, names)
             self._lanes[key].add(detector, prune)
-        share = config.analysis_limits.model_memory_limit_bytes // len(self._lanes)
+        self._memory_limit = config.analysis_limits.model_memory_limit_bytes
+        share = self._memory_limit // len(self._lanes)
         self._series_limit = {key: max(share // lane.series_bytes, 1) for key, lane in self._lanes.items()}
 
     @property
@@ -99,6 +101,14 @@ class Engine:
     def series(self) -> int:
         """How many series all detectors have."""
         return sum(len(lane.keys) for lane in self._lanes.values())
+
+    def sizes(self) -> ModelSizeStats:
+        """What the models take."""
+        end = self.timeline.finalized_end
+        latest = None if end is None or not self.results.final_buckets else end - self._span.span
+        return size_stats(
+            self._job_id, self._lanes.values(), self._names.values(), self._memory_limit, latest
+        )
 
     @property
     def _pass_buckets(self) -> int:

@@ -22,6 +22,7 @@ from .guard import Guard
 from .intake import Intake
 from .readers import to_batches
 from .requesttime import parse_request_time
+from .sizes import ModelSizeStats
 
 _BUFFER_ROWS = 1 << 18
 
@@ -116,6 +117,12 @@ class Job:
                 waiting_record_count=self._intake.waiting,
                 refused_series_record_count=self._engine.refused,
             )
+
+    @property
+    def model_size_stats(self) -> ModelSizeStats:
+        """What the models take, how many values the key fields have, and whether a limit was reached."""
+        with self._lock:
+            return self._engine.sizes()
 
     def post(self, data: Any, *, reset_start: Any = None, reset_end: Any = None) -> DataCounts:
         """Puts records into the job's buffer; returns the counts of this upload.
@@ -266,6 +273,20 @@ class Job:
             self._require(self._state == "closed", "open")
             self._engine.results.acknowledge()
             self._state = "opened"
+
+    def reset(self) -> None:
+        """Takes the closed, or failed, job back to where it was created: no data, no model, no results.
+
+        It stays closed. Raises StateError when it is open.
+        """
+        with self._lock:
+            if self._state == "opened":
+                raise StateError("Can only reset a job when it is closed.")
+            self._engine.rest()
+            self._intake = Intake(self.config)
+            self._engine = self._new_engine()
+            self._counts = DataCounts(job_id=self.job_id)
+            self._state = "closed"
 
     def __enter__(self) -> Job:
         return self

@@ -47,6 +47,11 @@ class Interner:
     def __len__(self) -> int:
         return int(self._count[0])
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the table, room for more included."""
+        return self._slots.nbytes + self._starts.nbytes + self._arena.nbytes
+
     def codes(self, column: pa.Array) -> I32:
         """The code of every row; 0 where the value is null or empty.
 
@@ -122,6 +127,10 @@ class Keys(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the tables, room for more included."""
+
     def series(self, codes: Mapping[str, I32], limit: int) -> I32:
         """The number of every row, -1 or -2 for none; empty when there is but one.
 
@@ -162,6 +171,11 @@ class KeySpace:
 
     def __len__(self) -> int:
         return max(self._n, len(self._pairs))
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the tables, room for more included."""
+        return self._pairs.nbytes + self._codes.nbytes + self._series_of.nbytes
 
     def series(self, codes: Mapping[str, I32], limit: int) -> I32:
         """The series of every row, -1 or -2 for none; empty when there is but one series.
@@ -226,6 +240,11 @@ class MemberSpace:
     def __len__(self) -> int:
         return len(self._pairs)
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the tables, room for more included."""
+        return self._pairs.nbytes + self.attributes.nbytes
+
     def series(self, codes: Mapping[str, I32], limit: int) -> I32:
         """The member of every row, -1 or -2 for none; no more than `limit` come to be."""
         assert self.over is not None
@@ -269,6 +288,11 @@ class PairTable:
 
     def __len__(self) -> int:
         return int(self._count[0])
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the table, room for more included."""
+        return self.left.nbytes + self.right.nbytes + self._slots.nbytes
 
     def numbers(self, left: I32, right: I32, limit: int, skip_left: bool) -> I32:
         """The number of every pair; -2 once there are `limit` and it is new, -1 where there is none.

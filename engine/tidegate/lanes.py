@@ -77,6 +77,12 @@ class Lane:
         streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
         return models + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
 
+    @property
+    def state_bytes(self) -> int:
+        """What streams, models and tables take now."""
+        models = sum(analysis.state_bytes for analysis in self.analyses)
+        return models + sum(stream.nbytes for stream in self.streams.values()) + self.keys.nbytes
+
     def gather(self, rows: Rows, part: Pass, limit: int, threads: int) -> list[Work]:
         """What is to be done to add the rows of a pass; at most `limit` series come to be."""
         series = self.keys.series(rows.codes, limit)

@@ -29,6 +29,10 @@ _LAST_NUMBER = (1 << 31) - 1
 class Stream(Protocol):
     """What gathers rows into cells."""
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the cells of open buckets."""
+
     def grow(self, n_series: int) -> None:
         """Makes room for so many series."""
 
@@ -96,6 +100,11 @@ class CellStream:
         self._numbers: list[_Numbers] = []
         self._pieces: list[_Piece] = []
         self._made: list[int] = []
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the cells of open buckets."""
+        return (12 + 8 * self._width) * len(self._open)
 
     def grow(self, n_series: int) -> None:
         """Makes room for so many series."""
@@ -235,6 +244,11 @@ class ValueStream:
         self._span = span
         self._used = 0
         self._log: tuple[I64, I32, F64] = _empty_log(_FIRST_ROWS)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the log."""
+        return sum(column.nbytes for column in self._log)
 
     def grow(self, n_series: int) -> None:
         """Makes room for so many series: nothing to do, the log is by row."""

@@ -91,8 +91,10 @@ class JobConfig:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but unwise."""
-        warning = self.analysis_config.warning()
-        return () if warning is None else (warning,)
+        warnings = [self.analysis_config.warning()]
+        if self.datafeed_config is not None:
+            warnings.append("datafeed_config is kept, but no data is fetched: post the records to the job")
+        return tuple(warning for warning in warnings if warning is not None)
 
     def unsupported(self) -> tuple[tuple[str, str], ...]:
         """The (path, message) of everything that is set but not executed by the engine yet."""

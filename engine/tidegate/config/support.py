@@ -35,8 +35,6 @@ def _settings(config: JobConfig) -> Iterator[tuple[str, str]]:
         if days is not None and not harmless:
             yield key, f"{key} {days}"
     yield from _of_storage(config)
-    if config.datafeed_config is not None:
-        yield "datafeed_config", "datafeed_config (records are posted to the job instead)"
 
 
 def _of_storage(config: JobConfig) -> Iterator[tuple[str, str]]:
