@@ -15,6 +15,7 @@ from .keys import Interner, Keys, KeySpace, MemberSpace
 from .model import NO_PLOT, Run
 from .modelplot import PlottedSeries
 from .passes import Pass, Span
+from .rare import Rare
 from .streams import CellStream, Stream, ValueStream
 from .threads import Threads, Work
 
@@ -34,6 +35,8 @@ def key_of(detector: Detector) -> LaneKey:
 
 def make_analysis(detector: Detector, span_ms: int, prune_buckets: int) -> Analysis:
     """The analysis that serves a detector: the one place that chooses the kind."""
+    if detector.spec.family == "rare":
+        return Rare(detector, span_ms)
     return Individual(detector, span_ms, prune_buckets)
 
 

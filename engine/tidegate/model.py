@@ -202,7 +202,7 @@ class FeatureModel:
         parts = list(threads.map(piece, range(pieces)))
         if run.learn and pages[-1]:
             self._free = np.setdiff1d(self._free, self._page_b[blocks], assume_unique=True)
-        return _joined(parts)
+        return joined(parts)
 
     def _visited_blocks(self, cells: Cells, run: Run, plot_s: U8) -> npt.NDArray[np.bool_]:
         """Which blocks are looked at in every bucket, whether there are cells or not."""
@@ -298,7 +298,7 @@ def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
     return [0, *(int(at) for at in np.searchsorted(first[:-1], targets)), n]
 
 
-def _joined(parts: list[Scored]) -> Scored:
+def joined(parts: list[Scored]) -> Scored:
     """Pieces of one run as one: results in the order of blocks, the smallest of the smallest."""
     if len(parts) == 1:
         return parts[0]

@@ -126,6 +126,7 @@ _TABLE: tuple[Function, ...] = (
         field_name="refused",
         by_field_name="required",
         value_conditions=False,
+        executed=True,
     ),
     Function(
         "freq_rare",
@@ -136,6 +137,7 @@ _TABLE: tuple[Function, ...] = (
         by_field_name="required",
         over_field_name="required",
         value_conditions=False,
+        executed=True,
     ),
     *_sided(
         Function(

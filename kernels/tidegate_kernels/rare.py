@@ -1,0 +1,460 @@
+"""Rare categories: how probable it is that something as rare as this is active.
+
+An activation is a category (a by value; of a population: that of one member) in one bucket. A partition
+weighs what it saw, so that the past fades, and knows how much of it fell on categories of every weight.
+The next activation is scored by conformal prediction (Vovk, Gammerman, Shafer 2005), which for counts
+of categories is Good and Turing's estimate (Good, Biometrika 1953)::
+
+    p        (M(w + d) + 1) / (N + 1)
+    w, d     weight of the category before this bucket, and what this bucket adds to it
+    M(x)     mass of past activations that fell on categories of weight up to x;  N: of all
+
+So p of a category never seen is about the share of those seen once: large where there is
+always something new, 1 / N where there never is. If activations are exchangeable, p < alpha comes with
+probability alpha at most. All of a bucket is scored before any of it is learned.
+
+Forgetting: what is of age t when the partition is of age T (days since its first activation) counts
+exp(g(T - t) - g(T)). The memory grows with the partition, so that what the first days
+brought does not stand for novelty to come::
+
+    g(T)     FADE ln(1 + T / FADE_FROM), from where its slope is down to ln 2 / HALF_LIFE on a line
+
+Nothing idle is touched: a category keeps its weight and g as of its last activation. Masses are
+histograms over the logarithm of weight times exp(g), BINS_PER_E bins per factor e; weights of up to one
+activation of today share the lowest bin, since no w + d is less.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate_kernels.elementary import exp, floor, log
+from tidegate_kernels.event import absolute_score
+from tidegate_kernels.registry import device, kernel
+from tidegate_kernels.score import log_added, log_any
+
+Array = Any
+
+FADE = 2.0  # what is half as old as the partition counts a quarter
+FADE_FROM = 1.0  # days
+HALF_LIFE = 90.0  # days
+LN_KEEP = -0.6931471805599453 / HALF_LIFE  # of weights, a day
+BINS_PER_E = 4.0
+BINS = 72  # a factor of e^18 above one activation
+HEAVIEST = 39824784.39757622  # e^17.5, the most a category weighs
+REPEAT_BINS_PER_E = 2.0
+REPEAT_BINS = 24  # of records in an activation: up to e^12
+LEAST_WEIGHT = 99.0  # below, no p is below SIGNIFICANT
+LOG_SIGNIFICANT = -4.605170185988091
+CAUSE_LEVEL = 0.05
+LOG_CAUSE_RATIO, LOG_CAUSE_LEVEL = 0.09531017980432493, -2.995732273553991
+MOST_CAUSES = 10
+NOT_SCORED = 1.0  # in the place of a logarithm of p
+TRUSTED_DAYS = 3.0
+
+# A partition: its first bucket (less those skipped) plus one, 0 before; its age in days, g and the number of
+# the lowest bin at its last activation; weight of all activations; mass of all; chances to be active: its
+# active buckets, or those of its members; records; mass by weight; where it is asked for, mass by records.
+FIRST, AGE, CLOCK, LOWEST, WEIGHT, TOTAL, CHANCES, RECORDS, MASS = 0, 1, 2, 3, 4, 5, 6, 7, 8
+REPEATS = MASS + BINS
+PARTITION_SIZE = REPEATS
+PARTITION_SIZE_WITH_REPEATS = REPEATS + REPEAT_BINS
+
+
+@device
+def fade_clock(days: float) -> float:
+    """g of the age of a partition in days: what is then active weighs exp(g)."""
+    line_from = FADE / -LN_KEEP - FADE_FROM
+    bent = FADE * log(1.0 + min(days, line_from) * (1.0 / FADE_FROM))
+    return bent - max(days - line_from, 0.0) * LN_KEEP
+
+
+@device
+def bin_number(days: float, weight: float) -> float:
+    """The number of the bin of a weight as of an age, counted from weight 1 at the beginning."""
+    return floor(max(BINS_PER_E * (log(weight) - days * LN_KEEP), 0.0))
+
+
+@device
+def place_of(partition: Array, at: int, number: float) -> int:
+    """Where the bin of this number is in the state; below the lowest there is none."""
+    return at + MASS + int(min(max(number - partition[at + LOWEST], 0.0), BINS - 1.0))
+
+
+@device
+def advance_partition(partition: Array, at: int, size: int, days: float) -> None:
+    """Fades all masses to an age in days, and puts together what now weighs no more than one activation."""
+    partition[at + WEIGHT] *= exp((days - partition[at + AGE]) * LN_KEEP)
+    clock = fade_clock(days)
+    keep = exp(partition[at + CLOCK] - clock)
+    partition[at + AGE] = days
+    partition[at + CLOCK] = clock
+    for k in range(TOTAL, size):
+        partition[at + k] *= keep
+    lowest = floor(-BINS_PER_E * LN_KEEP * days)
+    steps = int(min(lowest - partition[at + LOWEST], BINS * 1.0))
+    partition[at + LOWEST] = lowest
+    if steps > 0:
+        first = at + MASS
+        for k in range(1, min(steps, BINS - 1) + 1):
+            partition[first] += partition[first + k]
+        for k in range(1, BINS):
+            partition[first + k] = partition[first + k + steps] if k + steps < BINS else 0.0
+
+
+@device
+def accumulate(partition: Array, at: int, cumulative: Array) -> None:
+    """M, bin by bin from the lowest."""
+    total = 0.0
+    for k in range(BINS):
+        total += partition[at + MASS + k]
+        cumulative[k] = total
+
+
+@device
+def repeat_bin(records: float) -> int:
+    """The bin of a number of records."""
+    return int(min(floor(REPEAT_BINS_PER_E * log(max(records, 1.0))), REPEAT_BINS - 1.0))
+
+
+@device
+def log_often(partition: Array, at: int, p: float, records: float) -> float:
+    """Ln p of a category as rare as p being hit as often as this, or anything as unlikely together.
+
+    With f_j the share of past activations with as many records as bin j, q_j that of as many or
+    more, and q that of these records, all with this activation counted in::
+
+        x = p q,    P = sum over j of f_j min(x / q_j, 1)
+
+    the distribution of the product of two independent probabilities, one uniform and one discrete.
+    """
+    here, first = repeat_bin(records), at + REPEATS
+    whole = partition[at + TOTAL] + 1.0
+    tail = 1.0
+    for k in range(here, REPEAT_BINS):
+        tail += partition[first + k]
+    x = p * min(tail / whole, 1.0)
+    chance, tail = 0.0, 0.0
+    for k in range(REPEAT_BINS):
+        j = REPEAT_BINS - 1 - k
+        mass = partition[first + j] + (1.0 if j == here else 0.0)
+        tail += mass
+        if mass > 0.0:
+            chance += mass * min(x * whole / tail, 1.0)
+    return log(min(max(chance / whole, 1e-300), 1.0))
+
+
+@device
+def median_weight(cumulative: Array, lowest: float, days: float) -> float:
+    """The weight of the category that the median activation fell on, to a bin."""
+    k = 0
+    while k < BINS - 1 and cumulative[k] < 0.5 * cumulative[BINS - 1]:
+        k += 1
+    return exp((lowest + k + 0.5) * (1.0 / BINS_PER_E) + days * LN_KEEP)
+
+
+@kernel(
+    "i64(in i32[], in i64[], in i32[], in i32[], in i32[], in f64[], i64, i64, i64, f64, i64, i64, i64,"
+    " out f64[], out f64[], out f64[], out f64[], out f64[], out f64[], out f64[], out f64[],"
+    " out f64[], out f64[], out f64[], out f64[], out f64[])"
+)
+def score_activations(
+    partition_c: Array,
+    bucket_c: Array,
+    person_c: Array,
+    category_c: Array,
+    member_c: Array,
+    records_c: Array,
+    start: int,
+    stop: int,
+    clock_offset: int,
+    span_days: float,
+    by_repeats: int,
+    size: int,
+    learn: int,
+    partition: Array,
+    weight_s: Array,
+    mass_s: Array,
+    days_s: Array,
+    pending_s: Array,
+    count_m: Array,
+    days_m: Array,
+    scratch: Array,
+    log_p_c: Array,
+    typical_c: Array,
+    log_own_c: Array,
+    rarity_c: Array,
+    first_c: Array,
+) -> int:
+    """Scores, and with ``learn`` then learns, the activations [start, stop).
+
+    They are sorted by partition, bucket and person. Without a population ``person_c``, ``member_c`` and what
+    is kept of members are empty and an activation adds 1 to its category; with one, that of a member which
+    weighs c in it adds 1 / (1 + c): a category is as common as it has members, much more than by what one
+    of them does. ``pending_s`` is 0 before and after. ``scratch`` has room for a partition and BINS.
+
+    Writes ln p (`NOT_SCORED` where the partition saw too little), and where p <= CAUSE_LEVEL: the expected
+    share of chances in which the category is active, ln of the same with this one counted in, how many
+    times the median activation's category weighs this one's, and whether it is the first of its category.
+    Returns how many are scored.
+    """
+    scored = 0
+    begin = start
+    while begin < stop:
+        end = begin + 1
+        while end < stop and bucket_c[end] == bucket_c[begin] and partition_c[end] == partition_c[begin]:
+            end += 1
+        at = int(partition_c[begin]) * size
+        now = bucket_c[begin] - clock_offset + 1
+        if partition[at + FIRST] == 0.0 and learn != 0:
+            partition[at + FIRST] = now
+        state = partition
+        if learn == 0:
+            for k in range(size):
+                scratch[BINS + k] = partition[at + k]
+            state, at = scratch, BINS
+        days = (now - state[at + FIRST]) * span_days if state[at + FIRST] > 0.0 else 0.0
+        advance_partition(state, at, size, days)
+        if state[at + WEIGHT] < LEAST_WEIGHT:
+            for i in range(begin, end):
+                log_p_c[i] = NOT_SCORED
+        else:
+            score_group(
+                category_c, member_c, records_c, begin, end, by_repeats, state, at, days,
+                weight_s, mass_s, days_s, pending_s, count_m, days_m, scratch,
+                log_p_c, typical_c, log_own_c, rarity_c, first_c,
+            )  # fmt: skip
+            scored += end - begin
+        if learn != 0:
+            learn_group(
+                category_c, member_c, records_c, begin, end, by_repeats, state, at, days,
+                weight_s, mass_s, days_s, count_m, days_m,
+            )  # fmt: skip
+            state[at + CHANCES] += float(persons(person_c, begin, end))
+        begin = end
+    return scored
+
+
+@device
+def persons(person_c: Array, begin: int, end: int) -> int:
+    """How many members the activations [begin, end) are of; one where there is no population."""
+    n = 1
+    if len(person_c) > 0:
+        for i in range(begin + 1, end):
+            n += int(person_c[i] != person_c[i - 1])
+    return n
+
+
+@device
+def added_weight(member_c: Array, i: int, days: float, count_m: Array, days_m: Array) -> float:
+    """What an activation adds to the weight of its category."""
+    if len(member_c) == 0:
+        return 1.0
+    m = member_c[i]
+    return 1.0 / (1.0 + count_m[m] * exp((days - days_m[m]) * LN_KEEP))
+
+
+@device
+def score_group(
+    category_c: Array, member_c: Array, records_c: Array, begin: int, end: int, by_repeats: int,
+    state: Array, at: int, days: float, weight_s: Array, mass_s: Array, days_s: Array,
+    pending_s: Array, count_m: Array, days_m: Array, cumulative: Array,
+    log_p_c: Array, typical_c: Array, log_own_c: Array, rarity_c: Array, first_c: Array,
+) -> None:  # fmt: skip
+    """Scores the activations of one partition in one bucket by what came before."""
+    accumulate(state, at, cumulative)
+    total, chances, clock = state[at + TOTAL], state[at + CHANCES], state[at + CLOCK]
+    median = median_weight(cumulative, state[at + LOWEST], days)
+    least = 1.0 / (state[at + WEIGHT] + 1.0)
+    for i in range(begin, end):
+        pending_s[category_c[i]] += added_weight(member_c, i, days, count_m, days_m)
+    for i in range(begin, end):
+        s = category_c[i]
+        weight = min(weight_s[s] * exp((days - days_s[s]) * LN_KEEP) + pending_s[s], HEAVIEST)
+        place = place_of(state, at, bin_number(days, weight)) - at - MASS
+        p = min(cumulative[place] / total * (1.0 - least) + least, 1.0)
+        log_p_c[i] = log_often(state, at, p, records_c[i]) if by_repeats != 0 else log(p)
+        if p <= CAUSE_LEVEL:
+            mass = mass_s[s] * exp(fade_clock(days_s[s]) - clock)
+            typical_c[i] = min(mass / chances, 1.0)
+            new = 1.0 / (chances * state[at + WEIGHT] / total + 1.0)
+            log_own_c[i] = log(min(mass / chances * (1.0 - new) + new, 1.0))
+            rarity_c[i] = median / weight
+            first_c[i] = 1.0 if weight_s[s] == 0.0 else 0.0
+    for i in range(begin, end):
+        pending_s[category_c[i]] = 0.0
+
+
+@device
+def learn_group(
+    category_c: Array, member_c: Array, records_c: Array, begin: int, end: int, by_repeats: int,
+    state: Array, at: int, days: float, weight_s: Array, mass_s: Array, days_s: Array,
+    count_m: Array, days_m: Array,
+) -> None:  # fmt: skip
+    """Adds the activations of one partition in one bucket to what it knows."""
+    clock = state[at + CLOCK]
+    for i in range(begin, end):
+        s = category_c[i]
+        mass = mass_s[s] * exp(fade_clock(days_s[s]) - clock)
+        if weight_s[s] > 0.0:
+            old = place_of(state, at, bin_number(days_s[s], weight_s[s]))
+            state[old] = max(state[old] - mass, 0.0)
+        weight = weight_s[s] * exp((days - days_s[s]) * LN_KEEP)
+        weight_s[s] = min(weight + added_weight(member_c, i, days, count_m, days_m), HEAVIEST)
+        mass_s[s] = mass + 1.0
+        days_s[s] = days
+        state[place_of(state, at, bin_number(days, weight_s[s]))] += mass_s[s]
+        state[at + TOTAL] += 1.0
+        state[at + WEIGHT] += 1.0
+        if by_repeats != 0:
+            state[at + REPEATS + repeat_bin(records_c[i])] += 1.0
+            state[at + RECORDS] += records_c[i]
+    if len(member_c) > 0:
+        for i in range(begin, end):
+            m = member_c[i]
+            count_m[m] = count_m[m] * exp((days - days_m[m]) * LN_KEEP) + 1.0
+            days_m[m] = days
+
+
+@kernel(
+    "i64(in i32[], in i64[], in i32[], in i32[], in i32[], in f64[], i64, i64, i64, i64, f64, i64, i64,"
+    " in f64[], in f64[], in f64[], in f64[], in f64[], in f64[],"
+    " out i64[], out i64[], out f64[], out f64[], out f64[], out f64[], out f64[],"
+    " out i64[], out i64[], out f64[], out f64[], out f64[], out i64[], out f64[], out i64[])"
+)
+def collect_results(
+    partition_c: Array,
+    bucket_c: Array,
+    person_c: Array,
+    category_c: Array,
+    member_c: Array,
+    records_c: Array,
+    start: int,
+    stop: int,
+    bucket_from: int,
+    clock_offset: int,
+    span_days: float,
+    by_repeats: int,
+    size: int,
+    partition: Array,
+    log_p_c: Array,
+    typical_c: Array,
+    log_own_c: Array,
+    rarity_c: Array,
+    first_c: Array,
+    bucket_r: Array,
+    series_r: Array,
+    log_p_r: Array,
+    typical_r: Array,
+    score_r: Array,
+    rarity_r: Array,
+    first_r: Array,
+    result_k: Array,
+    attribute_k: Array,
+    log_p_k: Array,
+    actual_k: Array,
+    typical_k: Array,
+    scored_b: Array,
+    min_log_p_b: Array,
+    made: Array,
+) -> int:
+    """Results of the scored activations [start, stop): one each, or of a population one per member and bucket.
+
+    p of a member is that of the least probable of its attributes where it has one, else `log_any` of all of them.
+    Its series is the least probable one, whose numbers it has. The score is `absolute_score` of p, or of
+    the share of chances in which this category itself was active, if that is larger: what is seen every
+    tenth bucket is no surprise however rare among its like. It counts for a third in a
+    partition just begun, in full after two days. Of a population up to MOST_CAUSES attributes with
+    p <= max(1.1 least p, CAUSE_LEVEL) become causes, the least probable first.
+
+    Buckets get the number of results scored and the least ln p. ``made`` becomes how many results and
+    causes there are, with room for as many as activations.
+    """
+    results, causes = 0, 0
+    begin = start
+    while begin < stop:
+        end = begin + 1
+        if len(person_c) > 0:
+            while (
+                end < stop
+                and person_c[end] == person_c[begin]
+                and bucket_c[end] == bucket_c[begin]
+                and partition_c[end] == partition_c[begin]
+            ):
+                end += 1
+        if log_p_c[begin] <= 0.0:
+            least = begin
+            for i in range(begin + 1, end):
+                if log_p_c[i] < log_p_c[least]:
+                    least = i
+            log_p = member_log_p(log_p_c, begin, end, least)
+            b = bucket_c[begin] - bucket_from
+            scored_b[b] += 1
+            min_log_p_b[b] = min(min_log_p_b[b], log_p)
+            if log_p < LOG_SIGNIFICANT:
+                bucket_r[results] = bucket_c[begin]
+                series_r[results] = member_c[least] if len(person_c) > 0 else category_c[least]
+                log_p_r[results] = log_p
+                typical_r[results] = typical_c[least]
+                rarity_r[results] = rarity_c[least]
+                first_r[results] = first_c[least]
+                began = partition[int(partition_c[begin]) * size + FIRST]
+                days = (bucket_c[begin] - clock_offset + 1 - began) * span_days
+                surprise = min(-log_p, -log_own_c[least])
+                score_r[results] = min((1.0 + days) * (1.0 / TRUSTED_DAYS), 1.0) * absolute_score(surprise)
+                if len(person_c) > 0:
+                    causes = list_causes(
+                        category_c, records_c, begin, end, by_repeats, log_p_c, typical_c, results, causes,
+                        result_k, attribute_k, log_p_k, actual_k, typical_k,
+                    )  # fmt: skip
+                results += 1
+        begin = end
+    made[0] = results
+    made[1] = causes
+    return results
+
+
+@device
+def member_log_p(log_p_c: Array, begin: int, end: int, least: int) -> float:
+    """Ln p of the activations [begin, end) together."""
+    if end - begin == 1:
+        lone: float = log_p_c[least]
+        return lone
+    log_sum = -log_p_c[least]
+    for i in range(begin, end):
+        if i != least and log_p_c[i] < LOG_SIGNIFICANT:
+            log_sum = log_added(log_sum, -log_p_c[i])
+    return min(log_any(log_sum, float(end - begin)), 0.0)
+
+
+@device
+def list_causes(
+    category_c: Array, records_c: Array, begin: int, end: int, by_repeats: int,
+    log_p_c: Array, typical_c: Array, result: int, causes: int,
+    result_k: Array, attribute_k: Array, log_p_k: Array, actual_k: Array, typical_k: Array,
+) -> int:  # fmt: skip
+    """Puts the least probable of the activations [begin, end) into the causes; returns where these end."""
+    first = causes
+    least = 0.0
+    for i in range(begin, end):
+        least = min(least, log_p_c[i])
+    level = max(least + LOG_CAUSE_RATIO, LOG_CAUSE_LEVEL)
+    for i in range(begin, end):
+        if log_p_c[i] <= level and (
+            causes < first + MOST_CAUSES or log_p_c[i] < log_p_k[causes - 1]
+        ):
+            k = causes if causes < first + MOST_CAUSES else causes - 1
+            causes = max(causes, k + 1)
+            while k > first and log_p_c[i] < log_p_k[k - 1]:
+                attribute_k[k] = attribute_k[k - 1]
+                log_p_k[k] = log_p_k[k - 1]
+                actual_k[k] = actual_k[k - 1]
+                typical_k[k] = typical_k[k - 1]
+                k -= 1
+            attribute_k[k] = category_c[i]
+            log_p_k[k] = log_p_c[i]
+            actual_k[k] = records_c[i] if by_repeats != 0 else 1.0
+            typical_k[k] = typical_c[i]
+    for k in range(first, causes):
+        result_k[k] = result
+    return causes
