@@ -150,7 +150,7 @@ class Rare:
         """Runs the kernels over some of the partitions."""
         part = Activations(*(column[start:stop] for column in activations.columns))
         n, buckets = len(part), len(run.calendar)
-        made_c = [np.empty(n) for _ in range(5)]
+        made_c = [np.empty(n) for _ in range(6)]
         kernels.score_activations(
             *part.columns,
             0,
@@ -179,7 +179,7 @@ class Rare:
             int(self._by_repeats),
             self._size,
             self._partition,
-            *made_c,
+            *made_c[:5],
             *whole_r,
             *real_r,
             *whole_k,

@@ -44,6 +44,8 @@ BINS = 72  # a factor of e^18 above one activation
 HEAVIEST = 39824784.39757622  # e^17.5, the most a category weighs
 REPEAT_BINS_PER_E = 2.0
 REPEAT_BINS = 24  # of records in an activation: up to e^12
+RARE = 0.1
+RARE_PRIOR = 20.0  # activations that all are taken for, beside the rare ones
 LEAST_WEIGHT = 99.0  # below, no p is below SIGNIFICANT
 LOG_SIGNIFICANT = -4.605170185988091
 CAUSE_LEVEL = 0.05
@@ -54,11 +56,13 @@ TRUSTED_DAYS = 3.0
 
 # A partition: its first bucket (less those skipped) plus one, 0 before; its age in days, g and the number of
 # the lowest bin at its last activation; weight of all activations; mass of all; chances to be active: its
-# active buckets, or those of its members; records; mass by weight; where it is asked for, mass by records.
-FIRST, AGE, CLOCK, LOWEST, WEIGHT, TOTAL, CHANCES, RECORDS, MASS = 0, 1, 2, 3, 4, 5, 6, 7, 8
+# active buckets, or those of its members; mass that came with p up to RARE; mass by weight; where it is asked
+# for, mass by records.
+FIRST, AGE, CLOCK, LOWEST, WEIGHT, TOTAL, CHANCES, RARE_TOTAL, MASS = 0, 1, 2, 3, 4, 5, 6, 7, 8
 REPEATS = MASS + BINS
 PARTITION_SIZE = REPEATS
-PARTITION_SIZE_WITH_REPEATS = REPEATS + REPEAT_BINS
+RARE_REPEATS = REPEATS + REPEAT_BINS  # the same of what came with p up to RARE
+PARTITION_SIZE_WITH_REPEATS = RARE_REPEATS + REPEAT_BINS
 
 
 @device
@@ -118,30 +122,40 @@ def repeat_bin(records: float) -> int:
 
 
 @device
-def log_often(partition: Array, at: int, p: float, records: float) -> float:
+def log_often(state: Array, at: int, p: float, records: float) -> float:
     """Ln p of a category as rare as p being hit as often as this, or anything as unlikely together.
 
-    With f_j the share of past activations with as many records as bin j, q_j that of as many or
-    more, and q that of these records, all with this activation counted in::
+    With f_j the share of rare activations with as many records as bin j, q_j that of as many or more,
+    and q that of these records, for p up to RARE::
 
-        x = p q,    P = sum over j of f_j min(x / q_j, 1)
+        x = q p / RARE,    P = RARE times the sum over j of f_j min(x / q_j, 1)
 
     the distribution of the product of two independent probabilities, one uniform and one discrete.
+    f_j is that of what came with p up to RARE, with RARE_PRIOR from all activations, and with this one.
+    How often something common is hit does not matter: beyond RARE P is p.
     """
-    here, first = repeat_bin(records), at + REPEATS
-    whole = partition[at + TOTAL] + 1.0
-    tail = 1.0
+    if p > RARE:
+        return log(p)
+    here = repeat_bin(records)
+    tail = 0.0
     for k in range(here, REPEAT_BINS):
-        tail += partition[first + k]
-    x = p * min(tail / whole, 1.0)
+        tail += repeat_share(state, at, k, here)
+    x = p * (1.0 / RARE) * min(tail, 1.0)
     chance, tail = 0.0, 0.0
     for k in range(REPEAT_BINS):
-        j = REPEAT_BINS - 1 - k
-        mass = partition[first + j] + (1.0 if j == here else 0.0)
-        tail += mass
-        if mass > 0.0:
-            chance += mass * min(x * whole / tail, 1.0)
-    return log(min(max(chance / whole, 1e-300), 1.0))
+        share = repeat_share(state, at, REPEAT_BINS - 1 - k, here)
+        tail += share
+        if share > 0.0:
+            chance += share * min(x / tail, 1.0)
+    return log(RARE * min(max(chance, 1e-300), 1.0))
+
+
+@device
+def repeat_share(state: Array, at: int, k: int, here: int) -> float:
+    """The share of rare activations with as many records as bin k, one in bin ``here`` counted in."""
+    prior = RARE_PRIOR * state[at + REPEATS + k] / state[at + TOTAL]
+    rare: float = state[at + RARE_REPEATS + k] + prior + (1.0 if k == here else 0.0)
+    return rare / (state[at + RARE_TOTAL] + RARE_PRIOR + 1.0)
 
 
 @device
@@ -156,7 +170,7 @@ def median_weight(cumulative: Array, lowest: float, days: float) -> float:
 @kernel(
     "i64(in i32[], in i64[], in i32[], in i32[], in i32[], in f64[], i64, i64, i64, f64, i64, i64, i64,"
     " out f64[], out f64[], out f64[], out f64[], out f64[], out f64[], out f64[], out f64[],"
-    " out f64[], out f64[], out f64[], out f64[], out f64[])"
+    " out f64[], out f64[], out f64[], out f64[], out f64[], out f64[])"
 )
 def score_activations(
     partition_c: Array,
@@ -185,6 +199,7 @@ def score_activations(
     log_own_c: Array,
     rarity_c: Array,
     first_c: Array,
+    lone_p_c: Array,
 ) -> int:
     """Scores, and with ``learn`` then learns, the activations [start, stop).
 
@@ -218,17 +233,18 @@ def score_activations(
         if state[at + WEIGHT] < LEAST_WEIGHT:
             for i in range(begin, end):
                 log_p_c[i] = NOT_SCORED
+                lone_p_c[i] = 1.0
         else:
             score_group(
                 category_c, member_c, records_c, begin, end, by_repeats, state, at, days,
                 weight_s, mass_s, days_s, pending_s, count_m, days_m, scratch,
-                log_p_c, typical_c, log_own_c, rarity_c, first_c,
+                log_p_c, typical_c, log_own_c, rarity_c, first_c, lone_p_c,
             )  # fmt: skip
             scored += end - begin
         if learn != 0:
             learn_group(
                 category_c, member_c, records_c, begin, end, by_repeats, state, at, days,
-                weight_s, mass_s, days_s, count_m, days_m,
+                weight_s, mass_s, days_s, count_m, days_m, lone_p_c,
             )  # fmt: skip
             state[at + CHANCES] += float(persons(person_c, begin, end))
         begin = end
@@ -259,7 +275,7 @@ def score_group(
     category_c: Array, member_c: Array, records_c: Array, begin: int, end: int, by_repeats: int,
     state: Array, at: int, days: float, weight_s: Array, mass_s: Array, days_s: Array,
     pending_s: Array, count_m: Array, days_m: Array, cumulative: Array,
-    log_p_c: Array, typical_c: Array, log_own_c: Array, rarity_c: Array, first_c: Array,
+    log_p_c: Array, typical_c: Array, log_own_c: Array, rarity_c: Array, first_c: Array, lone_p_c: Array,
 ) -> None:  # fmt: skip
     """Scores the activations of one partition in one bucket by what came before."""
     accumulate(state, at, cumulative)
@@ -274,6 +290,7 @@ def score_group(
         place = place_of(state, at, bin_number(days, weight)) - at - MASS
         p = min(cumulative[place] / total * (1.0 - least) + least, 1.0)
         log_p_c[i] = log_often(state, at, p, records_c[i]) if by_repeats != 0 else log(p)
+        lone_p_c[i] = p
         if p <= CAUSE_LEVEL:
             mass = mass_s[s] * exp(fade_clock(days_s[s]) - clock)
             typical_c[i] = min(mass / chances, 1.0)
@@ -289,7 +306,7 @@ def score_group(
 def learn_group(
     category_c: Array, member_c: Array, records_c: Array, begin: int, end: int, by_repeats: int,
     state: Array, at: int, days: float, weight_s: Array, mass_s: Array, days_s: Array,
-    count_m: Array, days_m: Array,
+    count_m: Array, days_m: Array, lone_p_c: Array,
 ) -> None:  # fmt: skip
     """Adds the activations of one partition in one bucket to what it knows."""
     clock = state[at + CLOCK]
@@ -307,8 +324,11 @@ def learn_group(
         state[at + TOTAL] += 1.0
         state[at + WEIGHT] += 1.0
         if by_repeats != 0:
-            state[at + REPEATS + repeat_bin(records_c[i])] += 1.0
-            state[at + RECORDS] += records_c[i]
+            k = repeat_bin(records_c[i])
+            state[at + REPEATS + k] += 1.0
+            if lone_p_c[i] <= RARE:
+                state[at + RARE_REPEATS + k] += 1.0
+                state[at + RARE_TOTAL] += 1.0
     if len(member_c) > 0:
         for i in range(begin, end):
             m = member_c[i]
