@@ -243,6 +243,7 @@ _LIVELY = (
     {"function": "distinct_count", "field_name": "u", "by_field_name": "k", "use_null": True},
     {"function": "varp", "field_name": "x"},
     {"function": "high_non_zero_count", "by_field_name": "k"},
+    {"function": "rare", "by_field_name": "u", "partition_field_name": "p"},
 )
 
 

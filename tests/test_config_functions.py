@@ -21,6 +21,7 @@ EXECUTED_FAMILIES = {
     "median",
     "varp",
     "metric",
+    "rare",
 }
 
 

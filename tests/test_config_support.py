@@ -26,7 +26,7 @@ JOBS = Path(__file__).parent / "data" / "jobs"
 
 # What the engine does not execute: the change to a valid job, the path, and what the message names.
 UNSUPPORTED = [
-    (job({"function": "rare", "by_field_name": "b"}), f"{D0}.function", "function 'rare'"),
+    (job({"function": "time_of_day"}), f"{D0}.function", "function 'time_of_day'"),
     (
         job({**MEAN, "over_field_name": "host"}),
         f"{D0}.over_field_name",
@@ -103,6 +103,7 @@ def test_harmless_settings_are_supported():
                 {"function": name, "field_name": "x"}
                 for name in ("mean", "low_sum", "high_varp", "metric", "dc")
             ),
+            {"function": "rare", "by_field_name": "b", "partition_field_name": "p"},
             {"function": "count", "partition_field_name": "p", "use_null": True, "exclude_frequent": "NONE"},
             analysis={
                 "latency": "10m",
@@ -151,7 +152,7 @@ REAL = {
         f"{D0}.exclude_frequent",
         f"{AC}.influencers",
     },
-    "security_linux__v2_rare_process_by_host_linux_ecs": {f"{D0}.function", f"{AC}.influencers"},
+    "security_linux__v2_rare_process_by_host_linux_ecs": {f"{AC}.influencers"},
     "service_response_change__job": {f"{AC}.influencers"},
     "siem_winlogbeat__windows_anomalous_script": {f"{D0}.function", f"{AC}.influencers"},
 }

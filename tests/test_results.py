@@ -177,6 +177,8 @@ def test_schemas_have_every_field_of_the_contract() -> None:
         "upper_confidence_bound",
         "high_variance_penalty",
         "incomplete_bucket_penalty",
+        "by_field_first_occurrence",
+        "by_field_relative_rarity",
     ]
     after_keys = RECORDS.names[RECORDS.names.index("partition_field_value") + 1 :]
     assert after_keys == [

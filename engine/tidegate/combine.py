@@ -201,7 +201,7 @@ def _values_of(keys: Keys, role: str, series: I64, names: Mapping[str, Interner]
 
 
 def _explanations(ranked: Ranked) -> pa.StructArray:
-    """Why each result is unusual: which way, by how many orders of magnitude, and the bounds."""
+    """Why each result is unusual: which way, by how many orders of magnitude, the bounds, how rare."""
     actual, typical = ranked.column("actual_r"), ranked.column("typical_r")
     values = {
         "anomaly_type": pa.array(np.where(actual < typical, "dip", "spike").astype(object), pa.string()),
@@ -210,6 +210,8 @@ def _explanations(ranked: Ranked) -> pa.StructArray:
         "lower_confidence_bound": pa.array(ranked.column("lower_r")),
         "typical_value": pa.array(typical),
         "upper_confidence_bound": pa.array(ranked.column("upper_r")),
+        "by_field_first_occurrence": pa.array(ranked.column("is_first_r"), from_pandas=True).cast(pa.bool_()),
+        "by_field_relative_rarity": pa.array(ranked.column("rarity_r"), from_pandas=True),
     }
     return _structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
 

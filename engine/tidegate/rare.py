@@ -134,8 +134,8 @@ class Rare:
             members, persons = series, self._persons.place_s[series]
             categories = keys.attribute_of(series).astype(np.int32)
         partitions = self._partitions.place_s[categories]
-        columns = [partitions, closed.bucket_c - run.calendar.bucket_from, persons, series]
-        order = _order([column for column in columns if len(column)])
+        buckets = closed.bucket_c - run.calendar.bucket_from
+        order = _order([partitions, buckets, *([persons] if len(persons) else []), series])
         records = closed.record_c[:: closed.width][order] if self._by_repeats else _NO_NUMBERS
         return Activations(
             partitions[order],

@@ -45,6 +45,8 @@ _EXPLANATION = pa.struct(
         ("upper_confidence_bound", pa.float64()),
         ("high_variance_penalty", pa.bool_()),
         ("incomplete_bucket_penalty", pa.bool_()),
+        ("by_field_first_occurrence", pa.bool_()),
+        ("by_field_relative_rarity", pa.float64()),
     ]
 )
 _BUCKET_INFLUENCER = pa.struct(

@@ -405,7 +405,8 @@ def collect_results(
         if log_p_c[begin] <= 0.0:
             least = begin
             for i in range(begin + 1, end):
-                if log_p_c[i] < log_p_c[least]:
+                is_tie = log_p_c[i] == log_p_c[least] and log_p_c[i] < LOG_CAUSE_LEVEL
+                if log_p_c[i] < log_p_c[least] or (is_tie and rarity_c[i] > rarity_c[least]):
                     least = i
             log_p = member_log_p(log_p_c, begin, end, least)
             b = bucket_c[begin] - bucket_from
