@@ -64,6 +64,10 @@ class Analysis(Protocol):
         """The memory that one more series takes."""
 
     @property
+    def attribute_bytes(self) -> int:
+        """The memory that one more attribute of a population takes; 0 without an over field."""
+
+    @property
     def state_bytes(self) -> int:
         """The memory that its models take now."""
 

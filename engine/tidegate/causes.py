@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from .cells import F64, I64
 
@@ -26,6 +27,17 @@ class Causes:
 
     def __len__(self) -> int:
         return len(self.result_r)
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Causes:
+        """Some of the causes."""
+        return Causes(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    @classmethod
+    def joined(cls, parts: list[Causes]) -> Causes:
+        """The causes of results that come one part after the other."""
+        if not parts:
+            return cls.none()
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
     @classmethod
     def none(cls) -> Causes:

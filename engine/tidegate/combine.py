@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .analysis import Finding
+from .causes import Causes
 from .cells import F64, I64
 from .config import Detector
-from .keys import Interner, Keys
+from .keys import Interner, Keys, MemberSpace
 from .results import BUCKETS, RECORDS
 
 MAX_RECORDS_PER_BUCKET = 100
@@ -67,6 +69,24 @@ class Ranked:
         )
         return worst
 
+    def has_causes(self) -> npt.NDArray[np.bool_]:
+        """Which results are of members of a population."""
+        of_finding = np.array([finding.causes is not None for finding in self.findings], bool)
+        return of_finding[self.finding_r]
+
+    def causes(self) -> tuple[I64, list[Causes]]:
+        """The causes of the results, finding by finding, and the row of the result of each of them."""
+        sizes = [len(finding.scored) for finding in self.findings]
+        row_of = np.full(sum(sizes), -1)
+        row_of[self._order] = np.arange(len(self))
+        rows, parts = [np.empty(0, np.int64)], []
+        for finding, first in zip(self.findings, np.cumsum([0, *sizes]), strict=False):
+            causes = finding.causes or Causes.none()
+            row = row_of[causes.result_r + first]
+            parts.append(causes.only(row >= 0))
+            rows.append(row[row >= 0])
+        return np.concatenate(rows), parts
+
     def only(self, chosen: npt.NDArray[np.bool_]) -> Ranked:
         """Some of the results."""
         part = Ranked([])
@@ -116,12 +136,17 @@ def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], fram
         "multi_bucket_impact": pa.array(impact),
         "record_score": pa.array(score),
         "initial_record_score": pa.array(score),
-        "typical": _single_lists(ranked.column("typical_r")),
-        "actual": _single_lists(ranked.column("actual_r")),
         "anomaly_score_explanation": _explanations(ranked),
         **_detector_columns(ranked),
         **key_values(ranked.findings, ranked.finding_r, ranked.column("series_r"), names),
     }
+    # What is unusual of a member of a population is told by its causes, not by its record.
+    of_crowd = ranked.has_causes()
+    values["typical"] = _single_lists(ranked.column("typical_r"), of_crowd)
+    values["actual"] = _single_lists(ranked.column("actual_r"), of_crowd)
+    if of_crowd.any():
+        values["causes"] = _cause_lists(ranked, of_crowd, values, names)
+        values["by_field_value"] = pc.if_else(pa.array(of_crowd), None, values["by_field_value"])
     return pa.record_batch(filled_columns(list(RECORDS), n, values), schema=RECORDS)
 
 
@@ -216,9 +241,53 @@ def _explanations(ranked: Ranked) -> pa.StructArray:
     return _structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
 
 
-def _single_lists(values: F64) -> pa.ListArray:
-    """A list of one number for each number."""
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), pa.array(values))
+def _single_lists(values: F64, is_null: npt.NDArray[np.bool_] | None = None) -> pa.ListArray:
+    """A list of one number for each number, null where that is told."""
+    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32))
+    mask = None if is_null is None or not is_null.any() else pa.array(is_null)
+    return pa.ListArray.from_arrays(offsets, pa.array(values), mask=mask)
+
+
+_OF_RECORD = (
+    "by_field_name",
+    "over_field_name",
+    "over_field_value",
+    "partition_field_name",
+    "partition_field_value",
+    "function",
+    "function_description",
+    "field_name",
+)
+"""What a cause has of its record."""
+
+
+def _cause_lists(
+    ranked: Ranked,
+    of_crowd: npt.NDArray[np.bool_],
+    records: Mapping[str, pa.Array],
+    names: Mapping[str, Interner],
+) -> pa.ListArray:
+    """The causes of every record, the least probable first; null for records of other analyses."""
+    row, parts = ranked.causes()
+    by_values = [
+        _values_of(finding.keys.attributes, "by", causes.attribute, names)
+        for finding, causes in zip(ranked.findings, parts, strict=True)
+        if isinstance(finding.keys, MemberSpace)
+    ]
+    order = np.argsort(row, kind="stable")
+    of_record = pa.array(row[order])
+    log_p, actual, typical = (
+        np.concatenate([getattr(causes, name) for causes in parts])[order]
+        for name in ("log_p", "actual", "typical")
+    )
+    values = {name: records[name].take(of_record) for name in _OF_RECORD}
+    values["by_field_value"] = pa.concat_arrays(by_values).cast(pa.string()).take(pa.array(order))
+    values["probability"] = pa.array(probability(log_p))
+    values["actual"], values["typical"] = _single_lists(actual), _single_lists(typical)
+    offsets = np.append(0, np.cumsum(np.bincount(row, minlength=len(ranked)))).astype(np.int32)
+    kind = RECORDS.field("causes").type.value_type
+    structs = _structs(kind, len(row), values)
+    return pa.ListArray.from_arrays(pa.array(offsets), structs, mask=pa.array(~of_crowd))
 
 
 def bucket_batch(

@@ -85,7 +85,7 @@ class Engine:
             self._lanes[key].add(detector, prune)
         self._memory_limit = config.analysis_limits.model_memory_limit_bytes
         share = self._memory_limit // len(self._lanes)
-        self._series_limit = {key: max(share // lane.series_bytes, 1) for key, lane in self._lanes.items()}
+        self._series_limit = {key: lane.series_limit(share) for key, lane in self._lanes.items()}
 
     @property
     def buffered_rows(self) -> int:

@@ -37,6 +37,11 @@ class Individual:
         return len(self.models) * STATE_BYTES
 
     @property
+    def attribute_bytes(self) -> int:
+        """There are no attributes."""
+        return 0
+
+    @property
     def state_bytes(self) -> int:
         """The memory that states and profiles take now."""
         return sum(model.state_bytes for model in self.models)

@@ -234,7 +234,9 @@ class MemberSpace:
         self.attributes = KeySpace(by, partition, use_null=use_null)
         self.use_null = use_null
         self.refused = 0
-        """Records left out because they would make one member too many for the memory limit."""
+        """Records left out because they would make one member or attribute too many for the memory limit."""
+        self.attribute_limit = (1 << 31) - 1
+        """How many attributes may come to be."""
         self._pairs = PairTable()
 
     def __len__(self) -> int:
@@ -249,11 +251,12 @@ class MemberSpace:
         """The member of every row, -1 or -2 for none; no more than `limit` come to be."""
         assert self.over is not None
         over = codes[self.over]
-        attribute = self.attributes.series(codes, limit)
+        attribute_limit = min(limit, self.attribute_limit)
+        attribute = self.attributes.series(codes, attribute_limit)
         if not len(attribute):
             attribute = np.zeros(len(over), np.int32)
         members = self._pairs.numbers(over, attribute, limit, not self.use_null)
-        if len(self) >= limit or len(self.attributes) >= limit:
+        if len(self) >= limit or len(self.attributes) >= attribute_limit:
             self.refused += int(np.count_nonzero(members == -2))
         return members
 

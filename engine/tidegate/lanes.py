@@ -15,6 +15,7 @@ from .keys import Interner, Keys, KeySpace, MemberSpace
 from .model import NO_PLOT, Run
 from .modelplot import PlottedSeries
 from .passes import Pass, Span
+from .population import Population
 from .rare import Rare
 from .streams import CellStream, Stream, ValueStream
 from .threads import Threads, Work
@@ -37,6 +38,8 @@ def make_analysis(detector: Detector, span_ms: int, prune_buckets: int) -> Analy
     """The analysis that serves a detector: the one place that chooses the kind."""
     if detector.spec.family == "rare":
         return Rare(detector, span_ms)
+    if detector.over_field_name is not None:
+        return Population(detector, span_ms, prune_buckets)
     return Individual(detector, span_ms, prune_buckets)
 
 
@@ -79,6 +82,14 @@ class Lane:
         models = sum(analysis.series_bytes for analysis in self.analyses)
         streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
         return models + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
+
+    def series_limit(self, share: int) -> int:
+        """How many series so much memory has room for; of populations one half of it is for attributes."""
+        attribute_bytes = sum(analysis.attribute_bytes for analysis in self.analyses)
+        if isinstance(self.keys, MemberSpace) and attribute_bytes:
+            share //= 2
+            self.keys.attribute_limit = max(share // (attribute_bytes + _TABLE_BYTES), 1)
+        return max(share // self.series_bytes, 1)
 
     @property
     def state_bytes(self) -> int:

@@ -21,10 +21,10 @@ SIGNIFICANT = 0.01
 """Only a probability below this makes a record."""
 STATE_BYTES = (8 * kernels.BLOCK_SIZE + 4 * kernels.PAGE_SIZE) // kernels.LANES
 """Of a seasonal series; a plain one has no share of a page."""
-_SIDES = {"both": 0.0, "low": -1.0, "high": 1.0}
-_COUNTING = ("count", "distinct_count")
+SIDES = {"both": 0.0, "low": -1.0, "high": 1.0}
+COUNTING = ("count", "distinct_count")
 _BY_RECORDS = ("mean", "median", "min", "max", "varp")
-_GROWS_WITH_BUCKET = ("count", "distinct_count", "sum")
+GROWS_WITH_BUCKET = ("count", "distinct_count", "sum")
 """Features of an open bucket that are still growing: interim results allow for what is missing."""
 _PIECE = 256  # buckets of blocks below which a second thread costs more than it brings
 _LARGEST_PIECE = 1 << 12  # above, what a piece reads and writes outgrows the nearer cache
@@ -123,11 +123,11 @@ class FeatureModel:
         self._free: I64 = np.zeros(0, np.int64)
         self._zero_fill = detector.spec.zero_fill
         settings = np.zeros(kernels.SETTINGS_SIZE)
-        settings[kernels.SIDE] = _SIDES[detector.spec.side_of(feature)]
+        settings[kernels.SIDE] = SIDES[detector.spec.side_of(feature)]
         settings[kernels.ZERO_FILL] = float(self._zero_fill)
         settings[kernels.PRUNE_BUCKETS] = prune_buckets
         settings[kernels.SPAN_MS] = span_ms
-        settings[kernels.COUNTS] = float(feature in _COUNTING)
+        settings[kernels.COUNTS] = float(feature in COUNTING)
         settings[kernels.SCALE_BY_RECORDS] = float(feature in _BY_RECORDS)
         settings[kernels.THRESHOLD] = SIGNIFICANT
         self._settings = settings
@@ -214,7 +214,7 @@ class FeatureModel:
 
     def _completeness(self, run: Run) -> F64:
         """The share that every bucket has so far of what makes the feature grow; 1 where nothing does."""
-        if run.completeness_b is None or self.feature not in _GROWS_WITH_BUCKET:
+        if run.completeness_b is None or self.feature not in GROWS_WITH_BUCKET:
             return np.ones(len(run.calendar))
         return run.completeness_b
 

@@ -119,7 +119,8 @@ def log_beyond(law: Array, side: int, u: float, total: float) -> float:
     """Ln p of an error at least so far out on a side; u is its position less half a bin."""
     if u >= law[side + EDGE]:
         beyond = 1.0 + (u - law[side + EDGE]) / law[side + EXCESS]
-        return law[side + RATE] - law[side + SHAPE] * log(beyond)
+        far: float = law[side + RATE] - law[side + SHAPE] * log(beyond)
+        return far
     u = max(u, 0.0)
     k = int(u)
     mass = law[side + k] + (u - k) * (law[side + k + 1] - law[side + k])
@@ -136,7 +137,7 @@ def quantile(s: Array, at: int, law: Array, side: int, share: float) -> float:
     u = float(k)
     if k < BINS and law[side + k] > law[side + k + 1]:
         u += min((law[side + k] - target) / (law[side + k] - law[side + k + 1]), 1.0)
-    e = (u - HALF) * s[at + WIDTH]
+    e: float = (u - HALF) * s[at + WIDTH]
     return e if side == UPPER else -e
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from tidegate_kernels.crowd import DAY_MS, fade_at_rest
 from tidegate_kernels.elementary import exp
+from tidegate_kernels.event import absolute_score
 from tidegate_kernels.registry import device, kernel
 from tidegate_kernels.score import log_added, log_any
+from tidegate_kernels.values import counting_sort
 
 Array = Any
 
@@ -24,6 +26,41 @@ MEMBER_SIZE = 2
 SIGNIFICANT = -4.605170185988091  # ln 0.01: from there on every probability of a member is joined
 CAUSE = -2.995732273553991  # ln 0.05, up to which an attribute is a cause
 UNSCORED = 1.0  # as ln p
+
+
+@kernel(
+    "i64(in i64[], in i32[], in i64[], i64, i64, i64, i64, out i64[], out i64[], out i64[], out i64[],"
+    " out i64[])"
+)
+def order_members(
+    bucket_c: Array,
+    member_c: Array,
+    attribute_c: Array,
+    bucket_from: int,
+    n_buckets: int,
+    n_members: int,
+    n_attributes: int,
+    count: Array,
+    scratch: Array,
+    sorted_i: Array,
+    order: Array,
+    place_i: Array,
+) -> int:
+    """Two orders of cells: by bucket and member, ``order``, and of that by attribute, ``place_i``.
+
+    Cells come in no order that one may rely on: it depends on threads. ``count`` has room for the largest of
+    the three numbers and 1 more. ``scratch`` and ``sorted_i`` are work space. Returns the number of cells.
+    """
+    n = len(bucket_c)
+    for i in range(n):
+        order[i] = i
+    counting_sort(member_c, 0, n_members, n, order, count, scratch)
+    counting_sort(bucket_c, bucket_from, n_buckets, n, scratch, count, order)
+    for i in range(n):
+        sorted_i[i] = attribute_c[order[i]]
+        scratch[i] = i
+    counting_sort(sorted_i, 0, n_attributes, n, scratch, count, place_i)
+    return n
 
 
 @kernel("i64(in i64[], in i64[], in i64[], in i32[], i64, f64, out f64[], out f64[], out f64[])")
@@ -83,13 +120,14 @@ def joined(log_sum: float, least: float, count: float) -> float:
 
 
 @kernel(
-    "i64(in i64[], in i32[], in f64[], i64, f64, out i32[], out f64[], out f64[], out f64[], out i64[],"
-    " out i64[], out i64[], out f64[], out f64[], out i64[], out i64[], out i64[])"
+    "i64(in i64[], in i32[], in f64[], in f64[], i64, f64, out i32[], out f64[], out f64[], out f64[],"
+    " out i64[], out i64[], out i64[], out f64[], out f64[], out f64[], out i64[], out i64[], out i64[])"
 )
 def join_attributes(
     bucket_c: Array,
     person_c: Array,
     log_p_c: Array,
+    score_c: Array,
     bucket_from: int,
     log_threshold: float,
     slot_p: Array,
@@ -100,6 +138,7 @@ def join_attributes(
     bucket_r: Array,
     cell_r: Array,
     log_p_r: Array,
+    score_r: Array,
     min_log_p_b: Array,
     scored_b: Array,
     result_h: Array,
@@ -111,7 +150,7 @@ def join_attributes(
     every person, and so it is left; arrays ending in _k have room for the cells of a bucket. A result
     below the threshold is put down at the end of the columns ending in _r, those are filled with
     bucket -1 behind the last one; its cell is that of the least probable attribute. Every cell of it with
-    ln p <= CAUSE is a cause, one of the columns ending in _h.
+    ln p <= CAUSE is a cause, one of the columns ending in _h. Its score is at most what its p allows.
     """
     keyed = len(person_c) > 0
     r = h = i = 0
@@ -151,6 +190,7 @@ def join_attributes(
             if log_p < log_threshold:
                 sum_k[k] = float(r)
                 bucket_r[r], cell_r[r], log_p_r[r] = bucket, cell_k[k], log_p
+                score_r[r] = min(score_c[cell_k[k]], absolute_score(-log_p))
                 r += 1
         for c in range(start, i):
             if log_p_c[c] == UNSCORED:

@@ -238,4 +238,5 @@ def score_members(
                 rate = mass / (mass + LEVEL_MEMBERS)
                 train_level(s, at, mean + carry, mean, rate, pace, knot, phase, use)
                 remember_event(s, at, largest, clock, pace.days)
-    return scored[0]
+    n_scored: int = scored[0]
+    return n_scored

@@ -17,6 +17,10 @@ __all__ = ["FUNCTIONS", "Function", "Presence", "Side", "closest_function", "fin
 Presence = Literal["required", "optional", "refused"]
 Side = Literal["both", "low", "high"]
 
+_NUMERIC = frozenset(
+    ("count", "distinct_count", "info_content", "mean", "median", "min", "max", "varp", "sum")
+)
+"""Features that are larger or smaller than usual."""
 _FEATURE_SIDES: Mapping[str, Side] = {"min": "low", "max": "high"}
 
 # What people type who know the idea but not our name for it; only used to suggest the right name.
@@ -59,7 +63,12 @@ class Function:
     value_conditions: bool = True
     """Whether custom rules may compare values; without it they may compare the time only."""
     executed: bool = False
-    """Whether the engine executes the function today, for individual analysis (no over field)."""
+    """Whether the engine executes the function today."""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its values are larger or smaller than usual; such functions all work with an over field."""
+        return _NUMERIC.issuperset(self.features)
 
     def side_of(self, feature: str) -> Side:
         """Which values of one feature are unusual; the features of ``metric`` differ in this.

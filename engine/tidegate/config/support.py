@@ -56,8 +56,6 @@ def _of_storage(config: JobConfig) -> Iterator[tuple[str, str]]:
 def _of_detector(detector: Detector) -> Iterator[tuple[str, str]]:
     if not detector.spec.executed:
         yield "function", f"function '{detector.function}'"
-    if detector.over_field_name is not None and detector.spec.family != "rare":
-        yield "over_field_name", f"over_field_name '{detector.over_field_name}' (population analysis)"
     if detector.exclude_frequent != "none":
         yield "exclude_frequent", f"exclude_frequent '{detector.exclude_frequent}'"
     if detector.custom_rules:
