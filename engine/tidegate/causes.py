@@ -24,13 +24,22 @@ class Causes:
     log_p: F64
     actual: F64
     typical: F64
+    second_actual: F64
+    """The second number of values that have two, longitudes; NaN for others."""
+    second_typical: F64
 
     def __len__(self) -> int:
         return len(self.result_r)
 
-    def only(self, chosen: npt.NDArray[np.bool_]) -> Causes:
-        """Some of the causes."""
+    def only(self, chosen: npt.NDArray[np.bool_] | I64) -> Causes:
+        """Some of the causes, chosen by flags, or by their places and in that order."""
         return Causes(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    @classmethod
+    def single(cls, result_r: I64, attribute: I64, log_p: F64, actual: F64, typical: F64) -> Causes:
+        """Causes of values that are one number each."""
+        nothing = np.full(len(result_r), np.nan)
+        return cls(result_r, attribute, log_p, actual, typical, nothing, nothing)
 
     @classmethod
     def joined(cls, parts: list[Causes]) -> Causes:
@@ -43,4 +52,4 @@ class Causes:
     def none(cls) -> Causes:
         """No causes at all."""
         whole, real = np.empty(0, np.int64), np.empty(0)
-        return cls(whole, whole, real, real, real)
+        return cls(whole, whole, real, real, real, real, real)

@@ -136,14 +136,15 @@ def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], fram
         "multi_bucket_impact": pa.array(impact),
         "record_score": pa.array(score),
         "initial_record_score": pa.array(score),
+        "geo_results": _points(ranked),
         "anomaly_score_explanation": _explanations(ranked),
         **_detector_columns(ranked),
         **key_values(ranked.findings, ranked.finding_r, ranked.column("series_r"), names),
     }
     # What is unusual of a member of a population is told by its causes, not by its record.
     of_crowd = ranked.has_causes()
-    values["typical"] = _single_lists(ranked.column("typical_r"), of_crowd)
-    values["actual"] = _single_lists(ranked.column("actual_r"), of_crowd)
+    for name in ("typical", "actual"):
+        values[name] = value_lists(ranked.column(f"{name}_r"), ranked.column(f"second_{name}_r"), of_crowd)
     if of_crowd.any():
         values["causes"] = _cause_lists(ranked, of_crowd, values, names)
         values["by_field_value"] = pc.if_else(pa.array(of_crowd), None, values["by_field_value"])
@@ -228,24 +229,61 @@ def _values_of(keys: Keys, role: str, series: I64, names: Mapping[str, Interner]
 def _explanations(ranked: Ranked) -> pa.StructArray:
     """Why each result is unusual: which way, by how many orders of magnitude, the bounds, how rare."""
     actual, typical = ranked.column("actual_r"), ranked.column("typical_r")
+    kind = np.where(actual < typical, "dip", "spike").astype(object)
+    kind[_without_direction(ranked)] = None
     values = {
-        "anomaly_type": pa.array(np.where(actual < typical, "dip", "spike").astype(object), pa.string()),
+        "anomaly_type": pa.array(kind, pa.string()),
         "single_bucket_impact": pa.array(_impact(ranked.column("log_p_single_r"))),
         "multi_bucket_impact": pa.array(_impact(ranked.column("log_p_multi_r"))),
-        "lower_confidence_bound": pa.array(ranked.column("lower_r")),
+        "lower_confidence_bound": pa.array(ranked.column("lower_r"), from_pandas=True),
         "typical_value": pa.array(typical),
-        "upper_confidence_bound": pa.array(ranked.column("upper_r")),
+        "upper_confidence_bound": pa.array(ranked.column("upper_r"), from_pandas=True),
         "by_field_first_occurrence": pa.array(ranked.column("is_first_r"), from_pandas=True).cast(pa.bool_()),
         "by_field_relative_rarity": pa.array(ranked.column("rarity_r"), from_pandas=True),
     }
     return _structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
 
 
-def _single_lists(values: F64, is_null: npt.NDArray[np.bool_] | None = None) -> pa.ListArray:
-    """A list of one number for each number, null where that is told."""
-    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32))
+def _without_direction(ranked: Ranked) -> npt.NDArray[np.bool_]:
+    """Which results are of values that have no up and down: times of the day, positions."""
+    without = [finding.detector.spec.family in ("time", "lat_long") for finding in ranked.findings]
+    return np.array(without, bool)[ranked.finding_r]
+
+
+def value_lists(values: F64, seconds: F64, is_null: npt.NDArray[np.bool_] | None = None) -> pa.ListArray:
+    """A list of one number for each value, of two where there is a second; null where that is told."""
+    pairs = np.stack([values, seconds], axis=1)
+    present = np.ones(pairs.shape, bool)
+    present[:, 1] = ~np.isnan(seconds)
+    offsets = pa.array(np.append(0, np.cumsum(present.sum(axis=1))).astype(np.int32))
     mask = None if is_null is None or not is_null.any() else pa.array(is_null)
-    return pa.ListArray.from_arrays(offsets, pa.array(values), mask=mask)
+    return pa.ListArray.from_arrays(offsets, pa.array(pairs[present]), mask=mask)
+
+
+def _points(ranked: Ranked) -> pa.StructArray:
+    """The positions of results that have one, as text; null for others."""
+    kind = RECORDS.field("geo_results").type
+    is_position = ~np.isnan(ranked.column("second_actual_r"))
+    if not is_position.any():
+        return pa.nulls(len(ranked), kind)
+    values = {
+        f"{name}_point": pa.array(
+            [
+                f"{latitude!r},{longitude!r}"
+                for latitude, longitude in zip(
+                    ranked.column(f"{name}_r").tolist(),
+                    ranked.column(f"second_{name}_r").tolist(),
+                    strict=True,
+                )
+            ],
+            pa.string(),
+        )
+        for name in ("actual", "typical")
+    }
+    points = pa.StructArray.from_arrays(
+        [values[field.name] for field in kind], fields=list(kind), mask=pa.array(~is_position)
+    )
+    return points
 
 
 _OF_RECORD = (
@@ -276,14 +314,12 @@ def _cause_lists(
     ]
     order = np.argsort(row, kind="stable")
     of_record = pa.array(row[order])
-    log_p, actual, typical = (
-        np.concatenate([getattr(causes, name) for causes in parts])[order]
-        for name in ("log_p", "actual", "typical")
-    )
+    joined = Causes.joined(parts).only(order)
     values = {name: records[name].take(of_record) for name in _OF_RECORD}
     values["by_field_value"] = pa.concat_arrays(by_values).cast(pa.string()).take(pa.array(order))
-    values["probability"] = pa.array(probability(log_p))
-    values["actual"], values["typical"] = _single_lists(actual), _single_lists(typical)
+    values["probability"] = pa.array(probability(joined.log_p))
+    values["actual"] = value_lists(joined.actual, joined.second_actual)
+    values["typical"] = value_lists(joined.typical, joined.second_typical)
     offsets = np.append(0, np.cumsum(np.bincount(row, minlength=len(ranked)))).astype(np.int32)
     kind = RECORDS.field("causes").type.value_type
     structs = _structs(kind, len(row), values)

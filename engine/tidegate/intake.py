@@ -13,11 +13,12 @@ import pyarrow as pa
 from tidegate_kernels import admit as kernels
 
 from .cells import F64, I32, I64
-from .columns import to_float
+from .columns import to_degrees, to_float
 from .config import JobConfig
 from .counts import DataCounts
 from .errors import DataError
 from .keys import Interner
+from .position import AXES, vectors_of
 from .timefield import to_epoch_ms
 from .timeline import jump_limit_ms
 
@@ -36,6 +37,8 @@ class Rows:
     """Numeric fields: NaN for no value."""
     distinct: Mapping[str, F64]
     """Fields whose distinct values are counted: codes of their strings, NaN for no value."""
+    positions: Mapping[tuple[str, str], F64]
+    """Positions: the coordinates of their unit vectors by axis and field, NaN for no value."""
 
     def __len__(self) -> int:
         return len(self.time)
@@ -44,7 +47,9 @@ class Rows:
         """The values that a stream of the given kind and field gathers."""
         kind, field = source
         if field is None:
-            return _NO_VALUES
+            return self.time.astype(float) if kind == "time" else _NO_VALUES
+        if kind in AXES:
+            return self.positions[kind, field]
         return self.distinct[field] if kind == "distinct" else self.numbers[field]
 
     def _each(self, change: Callable[[Any], Any]) -> Rows:
@@ -54,8 +59,8 @@ class Rows:
             *({name: change(array) for name, array in columns.items()} for columns in self._columns()),
         )
 
-    def _columns(self) -> tuple[Mapping[str, I32], Mapping[str, F64], Mapping[str, F64]]:
-        return self.codes, self.numbers, self.distinct
+    def _columns(self) -> tuple[Mapping[Any, Any], ...]:
+        return self.codes, self.numbers, self.distinct, self.positions
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Rows:
         """The rows where the mask is true."""
@@ -73,13 +78,14 @@ class Rows:
     def joined(cls, pieces: Sequence[Rows]) -> Rows:
         """Several batches as one."""
 
-        def join(kind: str) -> dict[str, Any]:
+        def join(kind: str) -> dict[Any, Any]:
             return {
                 name: np.concatenate([getattr(p, kind)[name] for p in pieces])
                 for name in getattr(pieces[0], kind)
             }
 
-        return cls(np.concatenate([p.time for p in pieces]), join("codes"), join("numbers"), join("distinct"))
+        columns = (join(kind) for kind in ("codes", "numbers", "distinct", "positions"))
+        return cls(np.concatenate([p.time for p in pieces]), *columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class Fields:
     keys: tuple[str, ...]
     numbers: tuple[str, ...]
     distinct: tuple[str, ...]
+    positions: tuple[str, ...]
     analysed: tuple[str, ...]
     texts: tuple[str, ...]
     """Fields that readers must leave as the text they are; a pattern for the time needs it too."""
@@ -100,9 +107,10 @@ class Fields:
         keys = dict.fromkeys(name for detector in detectors for name in detector.split_fields)
         numbers: dict[str, None] = {}
         distinct: dict[str, None] = {}
+        positions: dict[str, None] = {}
         for detector in detectors:
             if detector.field_name is not None:
-                into = distinct if detector.spec.family == "distinct_count" else numbers
+                into = {"distinct_count": distinct, "lat_long": positions}.get(detector.spec.family, numbers)
                 into[detector.field_name] = None
         time = config.data_description
         by_pattern = time.time_format not in ("epoch", "epoch_ms")
@@ -110,8 +118,9 @@ class Fields:
             tuple(keys),
             tuple(numbers),
             tuple(distinct),
+            tuple(positions),
             config.analysis_config.analysed_fields(),
-            tuple(dict.fromkeys((*keys, *distinct, *([time.time_field] if by_pattern else [])))),
+            tuple(dict.fromkeys((*keys, *distinct, *positions, *([time.time_field] if by_pattern else [])))),
         )
 
     @property
@@ -269,4 +278,11 @@ class Intake:
                 invalid += bad
             else:
                 numbers[field] = np.full(n, np.nan)
-        return Rows(np.ascontiguousarray(time), codes, numbers, distinct), invalid
+        positions: dict[tuple[str, str], F64] = {}
+        for field in self.fields.positions:
+            column = columns.get(field, pa.nulls(n, pa.string()))
+            latitude, longitude, bad = to_degrees(column)
+            invalid += bad
+            for axis, coordinate in zip(AXES, vectors_of(latitude, longitude), strict=True):
+                positions[axis, field] = coordinate
+        return Rows(np.ascontiguousarray(time), codes, numbers, distinct, positions), invalid

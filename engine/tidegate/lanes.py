@@ -8,6 +8,7 @@ from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import Analysis, Finding, LaneCells, Source
 from .cells import ClosedCells
+from .circular import Circular
 from .config import Detector, ModelPlotConfig
 from .individual import Individual
 from .intake import Rows
@@ -16,6 +17,7 @@ from .model import NO_PLOT, Run
 from .modelplot import PlottedSeries
 from .passes import Pass, Span
 from .population import Population
+from .position import AXES, Position
 from .rare import Rare
 from .streams import CellStream, Stream, ValueStream
 from .threads import Threads, Work
@@ -36,6 +38,10 @@ def key_of(detector: Detector) -> LaneKey:
 
 def make_analysis(detector: Detector, span_ms: int, prune_buckets: int) -> Analysis:
     """The analysis that serves a detector: the one place that chooses the kind."""
+    if detector.spec.family == "time":
+        return Circular(detector, span_ms)
+    if detector.spec.family == "lat_long":
+        return Position(detector, span_ms)
     if detector.spec.family == "rare":
         return Rare(detector, span_ms)
     if detector.over_field_name is not None:
@@ -46,8 +52,8 @@ def make_analysis(detector: Detector, span_ms: int, prune_buckets: int) -> Analy
 def make_stream(source: Source, span: Span) -> Stream:
     """The stream that gathers a source."""
     kind = source[0]
-    if kind in ("count", "number"):
-        return CellStream(span, valued=kind == "number")
+    if kind in ("count", "number", "time", *AXES):
+        return CellStream(span, valued=kind != "count")
     return ValueStream(span)
 
 

@@ -201,7 +201,7 @@ def _causes(
     result_h, cell_h = result_h[order], cell_h[order]
     few = np.arange(len(result_h)) - np.searchsorted(result_h, result_h) < MOST
     result_h, cell_h = result_h[few], cell_h[few]
-    return Causes(
+    return Causes.single(
         result_r=result_h + n_before,
         attribute=keys.attribute_of(cells.member_c[cell_h]),
         log_p=judged.log_p[cell_h],

@@ -190,7 +190,7 @@ class Rare:
         )
         results, causes = int(made[0]), int(made[1])
         scored = _scored([column[:results] for column in (*whole_r, *real_r)], min_log_p_b, scored_b)
-        return scored, Causes(*(column[:causes].copy() for column in (*whole_k, *real_k)))
+        return scored, Causes.single(*(column[:causes].copy() for column in (*whole_k, *real_k)))
 
 
 class _Places:

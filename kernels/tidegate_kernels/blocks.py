@@ -35,3 +35,28 @@ def sort_by_block(series_c: Array, n_blocks: int, first_b: Array, order: Array) 
         first_b[b] = first_b[b - 1]
     first_b[0] = 0
     return present
+
+
+@kernel("i64(in i64[], i64, out i64[], out i64[])")
+def sort_by_number(number_c: Array, n_numbers: int, first: Array, order: Array) -> int:
+    """Stable order of the cells by their number: number k has ``order[first[k]:first[k + 1]]``.
+
+    ``first`` is one longer than there are numbers. Returns how many numbers have a cell.
+    """
+    for k in range(n_numbers + 1):
+        first[k] = 0
+    for i in range(len(number_c)):
+        first[number_c[i] + 1] += 1
+    present = 0
+    for k in range(n_numbers):
+        if first[k + 1] > 0:
+            present += 1
+        first[k + 1] += first[k]
+    for i in range(len(number_c)):
+        order[first[number_c[i]]] = i
+        first[number_c[i]] += 1
+    for j in range(n_numbers):
+        k = n_numbers - j
+        first[k] = first[k - 1]
+    first[0] = 0
+    return present

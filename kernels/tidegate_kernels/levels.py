@@ -67,7 +67,7 @@ def close_levels(w: Array, table: int, step: float) -> None:
 
 @device
 def level_of(w: Array, table: int, top: float, step: float, log_f: float) -> float:
-    """s of a density: -ln of the mass that is not denser; linear between the rows, and on beyond them."""
+    """S of a density: -ln of the mass that is not denser; linear between the rows, and on beyond them."""
     at = (top - log_f) / step
     if at <= 0.0:
         return 0.0
@@ -80,7 +80,7 @@ def level_of(w: Array, table: int, top: float, step: float, log_f: float) -> flo
 
 @device
 def density_at(w: Array, table: int, top: float, step: float, log_mass: float) -> float:
-    """ln f where the table has a mass: the inverse of `level_of`, to one row."""
+    """Ln f where the table has a mass: the inverse of `level_of`, to one row."""
     k = 0
     while k < LEVELS - 1 and w[table + k + 1] >= log_mass:
         k += 1

@@ -216,7 +216,7 @@ def put_ring(w: Array, at: int, i: int, count: int, xs: Array, ys: Array, zs: Ar
 
 @device
 def densities(w: Array, at: int, count: int, xs: Array, ys: Array, zs: Array, f: Array) -> None:
-    """f at many points: spot by spot, which the compiler makes vector code of."""
+    """F at many points: spot by spot, which the compiler makes vector code of."""
     new = share_new(w, at)
     for p in range(count):
         f[p] = 0.0

@@ -67,7 +67,7 @@ PARTITION_SIZE_WITH_REPEATS = RARE_REPEATS + REPEAT_BINS
 
 @device
 def fade_clock(days: float) -> float:
-    """g of the age of a partition in days: what is then active weighs exp(g)."""
+    """G of the age of a partition in days: what is then active weighs exp(g)."""
     line_from = FADE / -LN_KEEP - FADE_FROM
     bent = FADE * log(1.0 + min(days, line_from) * (1.0 / FADE_FROM))
     return bent - max(days - line_from, 0.0) * LN_KEEP
@@ -461,9 +461,7 @@ def list_causes(
         least = min(least, log_p_c[i])
     level = max(least + LOG_CAUSE_RATIO, LOG_CAUSE_LEVEL)
     for i in range(begin, end):
-        if log_p_c[i] <= level and (
-            causes < first + MOST_CAUSES or log_p_c[i] < log_p_k[causes - 1]
-        ):
+        if log_p_c[i] <= level and (causes < first + MOST_CAUSES or log_p_c[i] < log_p_k[causes - 1]):
             k = causes if causes < first + MOST_CAUSES else causes - 1
             causes = max(causes, k + 1)
             while k > first and log_p_c[i] < log_p_k[k - 1]:

@@ -16,7 +16,7 @@ DEGREES = 57.29577951308232  # in a radian
 
 @device
 def small_sine(x: float) -> float:
-    """sin x for |x| <= pi / 4, x in radians."""
+    """Sin x for |x| <= pi / 4, x in radians."""
     z = x * x
     r = -2.50507602534068634195e-08 + z * 1.58969099521155010221e-10
     r = 2.75573137070700676789e-06 + z * r
@@ -28,7 +28,7 @@ def small_sine(x: float) -> float:
 
 @device
 def small_cosine(x: float) -> float:
-    """cos x for |x| <= pi / 4, x in radians."""
+    """Cos x for |x| <= pi / 4, x in radians."""
     z = x * x
     r = 2.08757232129817482790e-09 + z * -1.13596475577881948265e-11
     r = -2.75573143513906633035e-07 + z * r
@@ -56,7 +56,7 @@ def cosine(angle: float) -> float:
 
 @device
 def small_arc_tangent(x: float) -> float:
-    """arctan x in radians, 0 <= x <= 7 / 16."""
+    """Arctan x in radians, 0 <= x <= 7 / 16."""
     z = x * x
     r = -3.65315727442169155270e-02 + z * 1.62858201153657823623e-02
     r = 4.97687799461593236017e-02 + z * r
@@ -94,5 +94,5 @@ def arc_tangent(y: float, x: float) -> float:
 
 @device
 def odd_arc_tangent(x: float) -> float:
-    """arctan x in radians, |x| <= 7 / 16."""
+    """Arctan x in radians, |x| <= 7 / 16."""
     return -small_arc_tangent(-x) if x < 0.0 else small_arc_tangent(x)

@@ -175,14 +175,29 @@ _TABLE: tuple[Function, ...] = (
             "non_null_sum", "non_null_sum", "sum of the field, where it has values", ("sum",), executed=True
         )
     ),
-    Function("time_of_day", "time", "mean time of the day of the records", ("time",), field_name="refused"),
-    Function("time_of_week", "time", "mean time of the week of the records", ("time",), field_name="refused"),
+    Function(
+        "time_of_day",
+        "time",
+        "mean time of the day of the records, in seconds since 00:00 UTC",
+        ("time",),
+        field_name="refused",
+        executed=True,
+    ),
+    Function(
+        "time_of_week",
+        "time",
+        "mean time of the week of the records, in seconds since Thursday 00:00 UTC",
+        ("time",),
+        field_name="refused",
+        executed=True,
+    ),
     Function(
         "lat_long",
         "lat_long",
         "mean position of a 'latitude,longitude' field",
         ("lat_long",),
         value_conditions=False,
+        executed=True,
     ),
 )
 

@@ -1,0 +1,126 @@
+"""Times of the day and the week: every series, or every attribute of a population, has a circular density.
+
+A value is the mean time of the records of a bucket, in seconds since midnight UTC, or since Thursday 00:00
+UTC, where the weeks of the epoch begin. An interval around midnight has a lower bound above its upper one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate_kernels import circular as kernels
+
+from .analysis import Finding, LaneCells, Source
+from .bymodel import ByModel, grown, judged, mean_of, models_of, people, scored_of
+from .cells import F64, I64
+from .config import Detector
+from .keys import Keys, MemberSpace
+from .model import SIGNIFICANT, U8, Run
+from .threads import Threads
+
+_DAY = 86_400.0
+_TIME: Source = ("time", None)
+
+
+class Circular:
+    """The densities of the times of one detector."""
+
+    def __init__(self, detector: Detector, span_ms: int) -> None:
+        self.detector = detector
+        self.sources = (_TIME,)
+        is_week = detector.spec.name == "time_of_week"
+        self._period = 7.0 * _DAY if is_week else _DAY
+        self._settings = settings_of(is_week, span_ms)
+        self._size = kernels.GROUPS + 4 * (int(self._settings[kernels.SLOTS]) + 1)
+        self.state: F64 = np.zeros(0)
+
+    @property
+    def series_bytes(self) -> int:
+        """The memory that one more series takes; members of a population may each have their attribute."""
+        return 8 * self._size
+
+    @property
+    def state_bytes(self) -> int:
+        """The memory that the densities take now."""
+        return self.state.nbytes
+
+    def ask_siblings(self) -> None:
+        """Nothing: a density begins with what it sees."""
+
+    def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
+        """Scores every series with its times, and with ``run.learn`` then trains."""
+        closed = cells[_TIME]
+        time = seconds_of(mean_of(closed), self._period)
+        sorted_cells = ByModel.of(closed, keys, (time,))
+        time_c = time[sorted_cells.order]
+        self.state = grown(self.state, self._size * models_of(keys))
+
+        def judge(
+            begin: int, end: int, min_log_p: F64, scored: I64, room: list[npt.NDArray[Any]]
+        ) -> tuple[int, int]:
+            made = np.zeros(kernels.RESUME, np.int64)
+            at = kernels.judge_times(
+                sorted_cells.model_c,
+                sorted_cells.bucket_c,
+                time_c,
+                begin,
+                end,
+                run.calendar.bucket_from,
+                run.clock_offset,
+                int(run.learn),
+                self._settings,
+                self.state,
+                np.empty(kernels.POINTS),
+                np.empty(kernels.POINTS),
+                min_log_p,
+                scored,
+                *room,
+                made,
+            )
+            return at, int(made[kernels.MADE])
+
+        piece = judged(sorted_cells, run, threads, 5, judge)
+        cell, _, typical, lower, upper, score = piece.columns
+        scored = scored_of(
+            sorted_cells,
+            piece,
+            actual_r=time_c[cell],
+            typical_r=typical,
+            lower_r=lower,
+            upper_r=upper,
+            score_r=score,
+        )
+        if isinstance(keys, MemberSpace):
+            scored, causes = people(scored, sorted_cells, keys)
+            return Finding(self.detector, keys, scored, causes=causes)
+        return Finding(self.detector, keys, scored)
+
+
+def seconds_of(time_ms: F64, period: float) -> F64:
+    """Seconds into the period, less than the period.
+
+    >>> seconds_of(np.array([0.0, 86_400_500.0]), 86_400.0).tolist()
+    [0.0, 0.5]
+    """
+    seconds = np.remainder(time_ms, 1000.0 * period) / 1000.0
+    return np.where(seconds < period, seconds, 0.0)
+
+
+def settings_of(is_week: bool, span_ms: int) -> F64:
+    """The settings of the kernel for a bucket span."""
+    span = span_ms / 1000.0
+    settings = np.zeros(kernels.SETTINGS)
+    settings[kernels.PERIOD] = 7.0 * _DAY if is_week else _DAY
+    settings[kernels.SLOTS] = 32 if is_week else 24
+    settings[kernels.LEAST_WIDTH] = min(span, _DAY) / 30.0
+    settings[kernels.MOST_WIDTH] = _DAY / 8.0 if is_week else _DAY / 24.0
+    settings[kernels.BRIDGE] = 1.5 * span
+    settings[kernels.MEMORY] = (84.0 if is_week else 30.0) * _DAY
+    settings[kernels.LEAST_MEMORY] = 1000.0 if is_week else 500.0
+    settings[kernels.SPAN] = span
+    settings[kernels.THRESHOLD] = math.log(SIGNIFICANT)
+    return settings

@@ -1,0 +1,127 @@
+"""Positions on the earth: every series, or every attribute of a population, has its hot spots.
+
+A value is the mean position of the records of a bucket: the direction of the mean of their unit vectors,
+so that it is right across the date line and at the poles.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate_kernels import position as kernels
+
+from .analysis import Finding, LaneCells, Source
+from .bymodel import ByModel, grown, judged, mean_of, models_of, people, scored_of
+from .cells import F64, I64
+from .config import Detector
+from .keys import Keys, MemberSpace
+from .model import SIGNIFICANT, U8, Run
+from .threads import Threads
+
+AXES = ("x", "y", "z")
+"""Kinds of sources: the coordinates of the unit vectors of positions."""
+_MEMORY_MS = 60 * 86_400_000
+_LEAST_MEMORY = 500.0  # values
+_DECIMALS = 9  # of a degree: 0.1 mm
+
+
+class Position:
+    """The hot spots of one detector."""
+
+    def __init__(self, detector: Detector, span_ms: int) -> None:
+        self.detector = detector
+        self.sources: tuple[Source, ...] = tuple((axis, detector.field_name) for axis in AXES)
+        self._settings = np.zeros(kernels.SETTINGS)
+        self._settings[kernels.MEMORY] = _MEMORY_MS / span_ms
+        self._settings[kernels.LEAST_MEMORY] = _LEAST_MEMORY
+        self._settings[kernels.STAYS] = float(detector.over_field_name is None)
+        self._settings[kernels.THRESHOLD] = math.log(SIGNIFICANT)
+        self.state: F64 = np.zeros(0)
+
+    @property
+    def series_bytes(self) -> int:
+        """The memory that one more series takes; members of a population may each have their attribute."""
+        return 8 * kernels.STATE
+
+    @property
+    def state_bytes(self) -> int:
+        """The memory that the hot spots take now."""
+        return self.state.nbytes
+
+    def ask_siblings(self) -> None:
+        """Nothing: there is no place that series have in common."""
+
+    def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
+        """Scores every series with its positions, and with ``run.learn`` then trains."""
+        x, y, z = (mean_of(cells[source]) for source in self.sources)
+        kernels.to_unit(x, y, z)
+        sorted_cells = ByModel.of(cells[self.sources[0]], keys, (x, y, z))
+        vectors = [column[sorted_cells.order] for column in (x, y, z)]
+        self.state = grown(self.state, kernels.STATE * models_of(keys))
+
+        def judge(
+            begin: int, end: int, min_log_p: F64, scored: I64, room: list[npt.NDArray[Any]]
+        ) -> tuple[int, int]:
+            made = np.zeros(kernels.RESUME, np.int64)
+            at = kernels.judge_positions(
+                sorted_cells.model_c,
+                sorted_cells.bucket_c,
+                *vectors,
+                begin,
+                end,
+                run.calendar.bucket_from,
+                run.clock_offset,
+                int(run.learn),
+                self._settings,
+                self.state,
+                *(np.empty(kernels.POINTS) for _ in range(4)),
+                min_log_p,
+                scored,
+                *room,
+                made,
+            )
+            return at, int(made[kernels.MADE])
+
+        piece = judged(sorted_cells, run, threads, 5, judge)
+        cell = piece.columns[0]
+        actual = degrees_of(*(column[cell] for column in vectors))
+        typical = degrees_of(*piece.columns[2:5])
+        nothing = np.full(len(cell), np.nan)
+        scored = scored_of(
+            sorted_cells,
+            piece,
+            actual_r=actual[0],
+            typical_r=typical[0],
+            second_actual_r=actual[1],
+            second_typical_r=typical[1],
+            lower_r=nothing,
+            upper_r=nothing,
+            score_r=piece.columns[5],
+        )
+        if isinstance(keys, MemberSpace):
+            scored, causes = people(scored, sorted_cells, keys)
+            return Finding(self.detector, keys, scored, causes=causes)
+        return Finding(self.detector, keys, scored)
+
+
+def degrees_of(x: F64, y: F64, z: F64) -> tuple[F64, F64]:
+    """Latitude and longitude of vectors, rounded to what a position may mean.
+
+    >>> one = np.ones(1)
+    >>> [column.tolist() for column in degrees_of(one, one, 0.0 * one)]
+    [[0.0], [45.0]]
+    """
+    latitude, longitude = np.empty(len(x)), np.empty(len(x))
+    kernels.to_degrees(x, y, z, latitude, longitude)
+    return np.round(latitude, _DECIMALS) + 0.0, np.round(longitude, _DECIMALS) + 0.0
+
+
+def vectors_of(latitude: F64, longitude: F64) -> tuple[F64, F64, F64]:
+    """Unit vectors of positions in degrees, NaN of those that are none."""
+    x, y, z = (np.empty(len(latitude)) for _ in range(3))
+    kernels.to_vectors(latitude, longitude, x, y, z)
+    return x, y, z
