@@ -10,10 +10,8 @@ from .cells import F64, Cells, ClosedCells
 from .config import Detector
 from .keys import Keys
 from .model import U8, Run, Scored
+from .rows import Source
 from .threads import Threads
-
-Source = tuple[str, str | None]
-"""What is gathered, and of which field: ("count", None), ("number", field), ("value", field) ..."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ FEATURES = {
     "min": feature_kernels.FEATURE_MIN,
     "max": feature_kernels.FEATURE_MAX,
     "varp": feature_kernels.FEATURE_VARP,
-    "median": feature_kernels.FEATURE_MEDIAN,
-    "distinct_count": feature_kernels.FEATURE_DISTINCT,
+    "median": feature_kernels.FEATURE_VALUE,
+    "distinct_count": feature_kernels.FEATURE_VALUE,
+    "info_content": feature_kernels.FEATURE_VALUE,
 }
 """Features that a cell can give, and their number in the kernel that takes them."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,16 +19,18 @@ from .combine import Frame, Ranked, bucket_batch, record_batch
 from .config import JobConfig
 from .errors import ConfigError
 from .history import History
-from .intake import Rows
-from .keys import Interner
+from .keys import U64, Interner
+from .keystream import KeyStream
 from .lanes import Lane, LaneKey, key_of
 from .model import Calendar, Run
 from .modelplot import model_plot_batches
 from .passes import Pass, Planner, Span
 from .results import Results
+from .rows import Rows
 from .siblings import REFRESH_DAYS
 from .sizes import ModelSizeStats, size_stats
 from .streams import NO_SERIES, NO_VALUES, CellStream, Stream
+from .texts import TextStore
 from .threads import Threads
 from .timeline import DAY_MS, MAX_FILLED_BUCKETS, Timeline
 
@@ -61,7 +63,9 @@ def require_room(config: JobConfig) -> None:
 class Engine:
     """One job's buffer, open buckets, models, history and results."""
 
-    def __init__(self, config: JobConfig, names: dict[str, Interner], threads: int) -> None:
+    def __init__(
+        self, config: JobConfig, names: dict[str, Interner], texts: dict[str, TextStore], threads: int
+    ) -> None:
         analysis = config.analysis_config
         span_ms = analysis.bucket_span_ms
         self.results = Results()
@@ -69,6 +73,7 @@ class Engine:
         self._job_id = config.job_id
         self._is_plotting = config.model_plot_config is not None and config.model_plot_config.enabled
         self._names = names
+        self._texts = texts
         self._buffer: list[Rows] = []
         self._buffered = 0
         self._owned = 0  # leading pieces of the buffer that share no memory with anybody
@@ -81,7 +86,7 @@ class Engine:
         for detector in analysis.detectors:
             key = key_of(detector)
             if key not in self._lanes:
-                self._lanes[key] = Lane(key, self._span, config.model_plot_config, names)
+                self._lanes[key] = Lane(key, self._span, config.model_plot_config, names, texts)
             self._lanes[key].add(detector, prune)
         self._memory_limit = config.analysis_limits.model_memory_limit_bytes
         share = self._memory_limit // len(self._lanes)
@@ -107,7 +112,11 @@ class Engine:
         end = self.timeline.finalized_end
         latest = None if end is None or not self.results.final_buckets else end - self._span.span
         return size_stats(
-            self._job_id, self._lanes.values(), self._names.values(), self._memory_limit, latest
+            self._job_id,
+            self._lanes.values(),
+            [*self._names.values(), *self._texts.values()],
+            self._memory_limit,
+            latest,
         )
 
     @property
@@ -198,6 +207,14 @@ class Engine:
             completeness_b=self.history.completeness(events),
         )
         self._score(cells, events, run)
+
+    def hashes(self, field: str) -> Iterator[U64]:
+        """The hashes of a field whose texts the buffer and the open buckets need."""
+        yield from (rows.hashes[field] for rows in self._buffer)
+        for lane in self._lanes.values():
+            stream = lane.streams.get(("info", field))
+            if isinstance(stream, KeyStream):
+                yield from stream.keys()
 
     def _streams(self) -> list[Stream]:
         return [self._events, *(stream for lane in self._lanes.values() for stream in lane.streams.values())]

@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 
-from .analysis import Finding, LaneCells, Source
+from .analysis import Finding, LaneCells
 from .config import Detector
 from .keys import Keys
 from .model import RESULT_COLUMNS, SIGNIFICANT, STATE_BYTES, U8, FeatureModel, Run, Scored
+from .rows import Source
 from .threads import Threads
 
-_SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct"}
+_SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct", "info_content": "info"}
 
 
 def source_of(detector: Detector, feature: str) -> Source:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,121 +10,17 @@ import pyarrow as pa
 
 from tidegate_kernels import admit as kernels
 
-from .cells import F64, I32, I64
-from .columns import to_degrees, to_float
+from .cells import I64
 from .config import JobConfig
 from .counts import DataCounts
+from .encode import Encoder, Fields
 from .errors import DataError
-from .keys import Interner
-from .position import AXES, vectors_of
+from .keys import U64
+from .rows import Rows
 from .timefield import to_epoch_ms
 from .timeline import jump_limit_ms
 
 _WINDOW = 10
-_NO_VALUES: F64 = np.empty(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Admitted records of one batch, ready to be gathered; arrays are of equal length."""
-
-    time: I64
-    codes: Mapping[str, I32]
-    """Key fields: codes of their strings."""
-    numbers: Mapping[str, F64]
-    """Numeric fields: NaN for no value."""
-    distinct: Mapping[str, F64]
-    """Fields whose distinct values are counted: codes of their strings, NaN for no value."""
-    positions: Mapping[tuple[str, str], F64]
-    """Positions: the coordinates of their unit vectors by axis and field, NaN for no value."""
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def values(self, source: tuple[str, str | None]) -> F64:
-        """The values that a stream of the given kind and field gathers."""
-        kind, field = source
-        if field is None:
-            return self.time.astype(float) if kind == "time" else _NO_VALUES
-        if kind in AXES:
-            return self.positions[kind, field]
-        return self.distinct[field] if kind == "distinct" else self.numbers[field]
-
-    def _each(self, change: Callable[[Any], Any]) -> Rows:
-        """The rows with a change made to every array."""
-        return Rows(
-            change(self.time),
-            *({name: change(array) for name, array in columns.items()} for columns in self._columns()),
-        )
-
-    def _columns(self) -> tuple[Mapping[Any, Any], ...]:
-        return self.codes, self.numbers, self.distinct, self.positions
-
-    def where(self, mask: npt.NDArray[np.bool_]) -> Rows:
-        """The rows where the mask is true."""
-        return self._each(lambda array: array[mask])
-
-    def part(self, start: int, stop: int) -> Rows:
-        """Rows [start, stop); shares memory."""
-        return self._each(lambda array: array[start:stop])
-
-    def owned(self) -> Rows:
-        """The rows in memory that nobody else can change."""
-        return self._each(lambda array: array if array.flags.owndata else array.copy())
-
-    @classmethod
-    def joined(cls, pieces: Sequence[Rows]) -> Rows:
-        """Several batches as one."""
-
-        def join(kind: str) -> dict[Any, Any]:
-            return {
-                name: np.concatenate([getattr(p, kind)[name] for p in pieces])
-                for name in getattr(pieces[0], kind)
-            }
-
-        columns = (join(kind) for kind in ("codes", "numbers", "distinct", "positions"))
-        return cls(np.concatenate([p.time for p in pieces]), *columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Which fields the detectors read, and as what."""
-
-    keys: tuple[str, ...]
-    numbers: tuple[str, ...]
-    distinct: tuple[str, ...]
-    positions: tuple[str, ...]
-    analysed: tuple[str, ...]
-    texts: tuple[str, ...]
-    """Fields that readers must leave as the text they are; a pattern for the time needs it too."""
-
-    @classmethod
-    def of(cls, config: JobConfig) -> Fields:
-        """The fields of a job."""
-        detectors = config.analysis_config.detectors
-        keys = dict.fromkeys(name for detector in detectors for name in detector.split_fields)
-        numbers: dict[str, None] = {}
-        distinct: dict[str, None] = {}
-        positions: dict[str, None] = {}
-        for detector in detectors:
-            if detector.field_name is not None:
-                into = {"distinct_count": distinct, "lat_long": positions}.get(detector.spec.family, numbers)
-                into[detector.field_name] = None
-        time = config.data_description
-        by_pattern = time.time_format not in ("epoch", "epoch_ms")
-        return cls(
-            tuple(keys),
-            tuple(numbers),
-            tuple(distinct),
-            tuple(positions),
-            config.analysis_config.analysed_fields(),
-            tuple(dict.fromkeys((*keys, *distinct, *positions, *([time.time_field] if by_pattern else [])))),
-        )
-
-    @property
-    def coded(self) -> tuple[str, ...]:
-        """The fields that are taken as codes of their text."""
-        return tuple(dict.fromkeys((*self.keys, *self.distinct)))
 
 
 class Intake:
@@ -135,7 +29,8 @@ class Intake:
     def __init__(self, config: JobConfig) -> None:
         analysis = config.analysis_config
         self.fields = Fields.of(config)
-        self.names = {field: Interner() for field in self.fields.coded}
+        self._encoder = Encoder(self.fields)
+        self.names, self.texts = self._encoder.names, self._encoder.texts
         self._job_id = config.job_id
         self._time_field = config.data_description.time_field
         self._time_format = config.data_description.time_format
@@ -199,7 +94,7 @@ class Intake:
             columns = {name: column.filter(pa.array(taken)) for name, column in columns.items()}
         missing = sum(column.null_count for column in columns.values())
         missing += (len(self.fields.analysed) - len(columns)) * processed
-        rows, invalid_values = self._encode(time, columns)
+        rows, invalid_values = self._encoder.rows(time, columns)
         counts = DataCounts(
             processed_record_count=processed,
             processed_field_count=max(processed * len(self.fields.analysed) - missing, 0),
@@ -258,31 +153,13 @@ class Intake:
         """The clock as it is, for `finish`."""
         return self._clock.copy()
 
+    def forget_texts(self, used: Callable[[str], Iterable[U64]]) -> None:
+        """Lets go of texts that nobody needs, once they are many; `used` gives the hashes of a field."""
+        self._encoder.forget_texts(
+            lambda field: [*(rows.hashes[field] for rows in self._waiting), *used(field)]
+        )
+
     def _times(self, batch: pa.RecordBatch) -> I64:
         if self._time_field not in batch.schema.names:
             return np.full(len(batch), kernels.INVALID)
         return to_epoch_ms(batch.column(self._time_field), self._time_format)
-
-    def _encode(self, time: I64, columns: Mapping[str, pa.Array]) -> tuple[Rows, int]:
-        n, invalid = len(time), 0
-        codes, numbers, distinct = {}, {}, {}
-        for field in self.fields.coded:
-            coded = self.names[field].codes(columns[field]) if field in columns else np.zeros(n, np.int32)
-            if field in self.fields.keys:
-                codes[field] = coded
-            if field in self.fields.distinct:
-                distinct[field] = np.where(coded > 0, coded, np.nan)
-        for field in self.fields.numbers:
-            if field in columns:
-                numbers[field], bad = to_float(columns[field])
-                invalid += bad
-            else:
-                numbers[field] = np.full(n, np.nan)
-        positions: dict[tuple[str, str], F64] = {}
-        for field in self.fields.positions:
-            column = columns.get(field, pa.nulls(n, pa.string()))
-            latitude, longitude, bad = to_degrees(column)
-            invalid += bad
-            for axis, coordinate in zip(AXES, vectors_of(latitude, longitude), strict=True):
-                positions[axis, field] = coordinate
-        return Rows(np.ascontiguousarray(time), codes, numbers, distinct, positions), invalid

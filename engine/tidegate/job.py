@@ -173,6 +173,7 @@ class Job:
             self._engine.add(rows)
             if self._engine.buffered_rows >= _BUFFER_ROWS:
                 self._engine.drain(guard.is_interrupted)
+            self._intake.forget_texts(self._engine.hashes)
 
     def flush(
         self,
@@ -318,7 +319,7 @@ class Job:
         self._state = "failed"
 
     def _new_engine(self) -> Engine:
-        return Engine(self.config, self._intake.names, self._threads)
+        return Engine(self.config, self._intake.names, self._intake.texts, self._threads)
 
     def _require(self, is_right: bool, verb: str) -> None:
         if self._state == "failed":

@@ -65,11 +65,8 @@ class Interner:
 
     def _codes_of_indices(self, indices: pa.Array, code_of: I32) -> I32:
         rows = np.empty(len(indices), np.int32)
-        null = _nulls(indices)
-        places = indices.cast(pa.int32())
-        view = np.frombuffer(places.buffers()[1], np.int32, len(places), places.offset * 4)
-        if len(rows) and kernels.codes_of_indices(code_of, view, null, rows):
-            raise DataError(f"a dictionary of {len(code_of)} values has no value of some of its indices")
+        if len(rows) and kernels.codes_of_indices(code_of, *index_buffers(indices), rows):
+            raise no_such_value(code_of)
         return rows
 
     def _codes_of_dictionary(self, dictionary: pa.Array) -> I32:
@@ -90,10 +87,7 @@ class Interner:
         codes = np.empty(rows, np.int32)
         if not rows:
             return codes
-        null = _nulls(text)
-        _, offset_buffer, data_buffer = text.buffers()
-        offsets = np.frombuffer(offset_buffer, np.int64, rows + 1, text.offset * 8)
-        data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else _NO_BYTES
+        offsets, data, null = text_buffers(text)
         at = 0
         while True:
             table = (self._count, self._slots, self._starts, self._arena)
@@ -110,6 +104,11 @@ class Interner:
         if count + 2 > len(self._starts):
             self._starts = _longer(self._starts, 2 * len(self._starts))
         self._slots = _rehashed(self._slots, count)
+
+    @property
+    def table(self) -> tuple[U64, I64, U8]:
+        """The slots, and where the strings lie and their bytes, as the kernels take them."""
+        return self._slots, self._starts, self._arena
 
     def texts(self) -> pa.LargeStringArray:
         """All strings, in the order of their codes; shares the table's memory."""
@@ -315,6 +314,25 @@ class PairTable:
 
 
 _NO_BYTES: U8 = np.empty(0, np.uint8)
+
+
+def text_buffers(text: pa.LargeStringArray) -> tuple[I64, U8, U8]:
+    """Offsets, bytes and nulls of text that is not empty; shares its memory."""
+    _, offset_buffer, data_buffer = text.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int64, len(text) + 1, text.offset * 8)
+    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else _NO_BYTES
+    return offsets, data, _nulls(text)
+
+
+def index_buffers(indices: pa.Array) -> tuple[I32, U8]:
+    """The indices of a dictionary column, and which are null."""
+    places = indices.cast(pa.int32())
+    return np.frombuffer(places.buffers()[1], np.int32, len(places), places.offset * 4), _nulls(indices)
+
+
+def no_such_value(dictionary: npt.NDArray[T]) -> DataError:
+    """The error for indices that lie outside of a dictionary."""
+    return DataError(f"a dictionary of {len(dictionary)} values has no value of some of its indices")
 
 
 def _nulls(column: pa.Array) -> U8:

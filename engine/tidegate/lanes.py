@@ -6,20 +6,23 @@ from collections.abc import Callable
 
 from tidegate_kernels.fold import RECORD_SIZE
 
-from .analysis import Analysis, Finding, LaneCells, Source
+from .analysis import Analysis, Finding, LaneCells
 from .cells import ClosedCells
 from .circular import Circular
 from .config import Detector, ModelPlotConfig
 from .individual import Individual
-from .intake import Rows
+from .keycells import DistinctCount, Information, Quantile
 from .keys import Interner, Keys, KeySpace, MemberSpace
+from .keystream import KeyStream
 from .model import NO_PLOT, Run
 from .modelplot import PlottedSeries
 from .passes import Pass, Span
 from .population import Population
 from .position import AXES, Position
 from .rare import Rare
-from .streams import CellStream, Stream, ValueStream
+from .rows import Rows, Source
+from .streams import CellStream, Stream
+from .texts import TextStore
 from .threads import Threads, Work
 
 _TABLE_BYTES = 64  # of one series in the tables of keys
@@ -49,19 +52,26 @@ def make_analysis(detector: Detector, span_ms: int, prune_buckets: int) -> Analy
     return Individual(detector, span_ms, prune_buckets)
 
 
-def make_stream(source: Source, span: Span) -> Stream:
-    """The stream that gathers a source."""
-    kind = source[0]
+def make_stream(source: Source, span: Span, texts: dict[str, TextStore]) -> Stream:
+    """The stream that gathers a source; `texts` has the texts of the fields that need them."""
+    kind, field = source
     if kind in ("count", "number", "time", *AXES):
         return CellStream(span, valued=kind != "count")
-    return ValueStream(span)
+    if kind == "info":
+        return KeyStream(span, Information(texts[str(field)]))
+    return KeyStream(span, DistinctCount() if kind == "distinct" else Quantile())
 
 
 class Lane:
     """The streams and analyses of all detectors with the same key fields."""
 
     def __init__(
-        self, key: LaneKey, span: Span, plot: ModelPlotConfig | None, names: dict[str, Interner]
+        self,
+        key: LaneKey,
+        span: Span,
+        plot: ModelPlotConfig | None,
+        names: dict[str, Interner],
+        texts: dict[str, TextStore],
     ) -> None:
         by, over, partition, use_null = key
         self.keys: Keys = (
@@ -73,13 +83,14 @@ class Lane:
         self.analyses: list[Analysis] = []
         self._plotted = PlottedSeries(self.keys, plot, names) if over is None else None
         self._span = span
+        self._texts = texts
 
     def add(self, detector: Detector, prune_buckets: int) -> None:
         """Adds a detector and the streams it needs."""
         analysis = make_analysis(detector, self._span.span, prune_buckets)
         for source in analysis.sources:
             if source not in self.streams:
-                self.streams[source] = make_stream(source, self._span)
+                self.streams[source] = make_stream(source, self._span, self._texts)
         self.analyses.append(analysis)
 
     @property

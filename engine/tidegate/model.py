@@ -24,7 +24,7 @@ STATE_BYTES = (8 * kernels.BLOCK_SIZE + 4 * kernels.PAGE_SIZE) // kernels.LANES
 SIDES = {"both": 0.0, "low": -1.0, "high": 1.0}
 COUNTING = ("count", "distinct_count")
 _BY_RECORDS = ("mean", "median", "min", "max", "varp")
-GROWS_WITH_BUCKET = ("count", "distinct_count", "sum")
+GROWS_WITH_BUCKET = ("count", "distinct_count", "info_content", "sum")
 """Features of an open bucket that are still growing: interim results allow for what is missing."""
 _PIECE = 256  # buckets of blocks below which a second thread costs more than it brings
 _LARGEST_PIECE = 1 << 12  # above, what a piece reads and writes outgrows the nearer cache

@@ -25,6 +25,7 @@ _FEATURES = {
     "count": "count per bucket",
     "non_zero_count": "non-zero count per bucket",
     "distinct_count": "unique count per bucket",
+    "info_content": "information content of value per bucket",
     "mean": "mean value",
     "median": "median value",
     "min": "minimum value",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tidegate_kernels import members as kernels
 
-from .analysis import Finding, LaneCells, Source
+from .analysis import Finding, LaneCells
 from .causes import MOST, Causes
 from .cells import F64, I32, I64
 from .config import Detector
@@ -18,6 +18,7 @@ from .crowds import CrowdModel, Judged, MemberCells, Shares, bucket_bounds, chun
 from .individual import source_of
 from .keys import Keys, MemberSpace, PairTable
 from .model import RESULT_COLUMNS, SELDOM, SIGNIFICANT, U8, Run, Scored
+from .rows import Source
 from .threads import Threads
 
 _ANY = (1 << 31) - 1

@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from tidegate_kernels import position as kernels
 
-from .analysis import Finding, LaneCells, Source
+from .analysis import Finding, LaneCells
 from .bymodel import ByModel, grown, judged, mean_of, models_of, people, scored_of
 from .cells import F64, I64
 from .config import Detector
 from .keys import Keys, MemberSpace
 from .model import SIGNIFICANT, U8, Run
+from .rows import Source
 from .threads import Threads
 
 AXES = ("x", "y", "z")
@@ -46,6 +47,11 @@ class Position:
     def series_bytes(self) -> int:
         """The memory that one more series takes; members of a population may each have their attribute."""
         return 8 * kernels.STATE
+
+    @property
+    def attribute_bytes(self) -> int:
+        """A series of by and partition values has all it takes in `series_bytes`."""
+        return 0
 
     @property
     def state_bytes(self) -> int:

@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from tidegate_kernels import rare as kernels
 
-from .analysis import Finding, LaneCells, Source
+from .analysis import Finding, LaneCells
 from .causes import Causes
 from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
 from .keys import Keys, MemberSpace
 from .model import U8, Run, Scored, joined
+from .rows import Source
 from .threads import Threads
 from .timeline import DAY_MS
 
@@ -87,6 +88,11 @@ class Rare:
         """The memory that one more series takes, even if it is the first of its partition."""
         member = _MEMBER_BYTES if self.detector.over_field_name is not None else 0
         return _SERIES_BYTES + member + (_PARTITION_BYTES if self.detector.partition_field_name else 0)
+
+    @property
+    def attribute_bytes(self) -> int:
+        """A series of by and partition values has all it takes in `series_bytes`."""
+        return 0
 
     @property
     def state_bytes(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .keys import Interner, Keys
 from .lanes import Lane
+from .texts import TextStore
 
 _SOFT = 0.6
 """Share of the limit above which the memory status is ``soft_limit``."""
@@ -41,11 +42,15 @@ class ModelSizeStats:
 
 
 def size_stats(
-    job_id: str, lanes: Iterable[Lane], names: Iterable[Interner], limit: int, timestamp: int | None
+    job_id: str,
+    lanes: Iterable[Lane],
+    tables: Iterable[Interner | TextStore],
+    limit: int,
+    timestamp: int | None,
 ) -> ModelSizeStats:
-    """The sizes of the models of some lanes, whose strings are in `names`."""
+    """The sizes of the models of some lanes, whose strings are in tables."""
     lanes = list(lanes)
-    size = sum(lane.state_bytes for lane in lanes) + sum(table.nbytes for table in names)
+    size = sum(lane.state_bytes for lane in lanes) + sum(table.nbytes for table in tables)
     refused = sum(lane.keys.refused for lane in lanes)
     status = "hard_limit" if refused else "soft_limit" if size > _SOFT * limit else "ok"
     counts = {role: sum(_distinct(lane.keys, role) for lane in lanes) for role in ("by", "over", "partition")}

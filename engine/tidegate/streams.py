@@ -13,16 +13,15 @@ from typing import Protocol
 import numpy as np
 
 from tidegate_kernels import gather as kernels
-from tidegate_kernels import values as value_kernels
 from tidegate_kernels.fold import RECORD_SIZE
 
-from .cells import F64, I32, I64, ClosedCells
+from .cells import F64, I32, ClosedCells
+from .keys import U64
 from .passes import Pass, Span
 from .threads import Work
 
 NO_SERIES: I32 = np.empty(0, np.int32)
 NO_VALUES: F64 = np.empty(0, np.float64)
-_FIRST_ROWS = 4096
 _LAST_NUMBER = (1 << 31) - 1
 
 
@@ -36,7 +35,7 @@ class Stream(Protocol):
     def grow(self, n_series: int) -> None:
         """Makes room for so many series."""
 
-    def gather(self, rows: Pass, series: I32, value: F64, threads: int) -> list[Work]:
+    def gather(self, rows: Pass, series: I32, value: F64 | U64, threads: int) -> list[Work]:
         """What is to be done to add rows to the open buckets, cut for so many threads.
 
         All of it is to be done, in any order or at once, before anything else is asked.
@@ -110,7 +109,7 @@ class CellStream:
         """Makes room for so many series."""
         self._n_series = max(n_series, self._n_series)
 
-    def gather(self, rows: Pass, series: I32, value: F64, threads: int) -> list[Work]:
+    def gather(self, rows: Pass, series: I32, value: F64 | U64, threads: int) -> list[Work]:
         """What is to be done to add rows to the open buckets, cut for so many threads."""
         if not len(rows):
             return []
@@ -147,7 +146,7 @@ class CellStream:
             begin += most
         return made
 
-    def _gather_piece(self, k: int, rows: Pass, series: I32, value: F64) -> None:
+    def _gather_piece(self, k: int, rows: Pass, series: I32, value: F64 | U64) -> None:
         """Makes the cells of one piece of a pass."""
         piece, numbers = self._pieces[k], self._numbers[k]
         numbers.prepare(self._n_series, piece.most)
@@ -235,78 +234,3 @@ def _joined(parts: list[ClosedCells]) -> ClosedCells:
         np.concatenate([part.record_c for part in parts]),
         parts[0].width,
     )
-
-
-class ValueStream:
-    """Medians and distinct counts: every value is kept until its bucket closes."""
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self._used = 0
-        self._log: tuple[I64, I32, F64] = _empty_log(_FIRST_ROWS)
-
-    @property
-    def nbytes(self) -> int:
-        """The memory of the log."""
-        return sum(column.nbytes for column in self._log)
-
-    def grow(self, n_series: int) -> None:
-        """Makes room for so many series: nothing to do, the log is by row."""
-
-    def gather(self, rows: Pass, series: I32, value: F64, threads: int) -> list[Work]:
-        """What is to be done to add rows to the log."""
-        return [partial(self._append, rows, series, value)] if len(rows) else []
-
-    def _append(self, rows: Pass, series: I32, value: F64) -> None:
-        needed = self._used + int(rows.rows_g.sum())
-        if needed > len(self._log[0]):
-            larger = _empty_log(max(needed, 2 * len(self._log[0])))
-            for k in range(3):
-                larger[k][: self._used] = self._log[k][: self._used]
-            self._log = larger
-        runs = rows.start_u, rows.stop_u, rows.bucket_g, rows.first_g
-        self._used = value_kernels.log_values(series, value, *runs, self._used, *self._log)
-
-    def close(self, end: int, first_whole: int) -> ClosedCells:
-        """The cells of every bucket that ends by `end`, which leave the stream."""
-        span = self._span.span
-        closed, left = _empty_log(self._used), np.empty(1, np.int64)
-        moved = value_kernels.split_log(
-            self._used, end // span, -(-first_whole // span), *self._log, *closed, left
-        )
-        self._used = int(left[0])
-        return _summarise(closed, moved)
-
-    def peek(self, first_whole: int) -> ClosedCells:
-        """The cells of the open buckets, which stay open."""
-        rows = np.flatnonzero(self._log[0][: self._used] * self._span.span >= first_whole)
-        bucket, series, value = self._log
-        return _summarise((bucket[rows], series[rows], value[rows]), len(rows))
-
-    def reset(self, first: int, last: int) -> None:
-        """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
-        bucket = self._log[0][: self._used]
-        stay = np.flatnonzero((bucket < first) | (bucket >= last))
-        for column in self._log:
-            column[: len(stay)] = column[stay]
-        self._used = len(stay)
-
-
-def _empty_log(rows: int) -> tuple[I64, I32, F64]:
-    return np.empty(rows, np.int64), np.empty(rows, np.int32), np.empty(rows, np.float64)
-
-
-def _summarise(log: tuple[I64, I32, F64], rows: int) -> ClosedCells:
-    """Sorts logged rows into cells."""
-    bucket, series, cells = np.empty(rows, np.int64), np.empty(rows, np.int32), np.empty(3 * rows)
-    made = 0
-    if rows:
-        first = int(log[0][:rows].min())
-        n_buckets, n_series = int(log[0][:rows].max()) - first + 1, int(log[1][:rows].max()) + 1
-        count = np.empty(max(n_buckets, n_series) + 1, np.int64)
-        order_a, order_b, scratch = np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows)
-        made = value_kernels.summarise(
-            *log, rows, first, n_buckets, n_series, count, order_a, order_b, scratch, bucket, series, cells
-        )
-    size = value_kernels.SUMMARY_SIZE
-    return ClosedCells(bucket[:made], series[:made], cells[: size * made], size)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .fold import COUNT, DEVIATION, MAX, MIN, ORIGIN, SQUARES
+from .keylog import VALUE
 from .registry import kernel
-from .values import DISTINCT, MEDIAN
 
 Array = Any
 
@@ -18,8 +18,8 @@ FEATURE_MEAN = 2
 FEATURE_MIN = 3
 FEATURE_MAX = 4
 FEATURE_VARP = 5
-FEATURE_MEDIAN = 6
-FEATURE_DISTINCT = 7
+FEATURE_VALUE = 6
+"""What the keys of a cell come to: a median, a distinct count, a size."""
 
 
 @kernel("i64(in i64[], in i64[], in i32[], in f64[], i64, i64, out i64[], out i32[], out f64[], out f64[])")
@@ -38,7 +38,7 @@ def take_cells(
     """Buckets, series, values and record counts of one feature, cell after cell in the given order.
 
     `feature` is one of the ``FEATURE_`` constants; cells of a counting stream have the count
-    alone, cells of a value stream count, median and distinct count. The population variance
+    alone, cells of a stream of keys the count and what the keys come to. The population variance
     needs three values. What overflows is NaN, no sample. Returns how many cells have one.
     """
     made = 0
@@ -59,10 +59,8 @@ def take_cells(
         elif feature == FEATURE_VARP:
             shift = cells[at + DEVIATION] / n
             x = max(cells[at + SQUARES] / n - shift * shift, 0.0) if n >= 3.0 else np.nan
-        elif feature == FEATURE_MEDIAN:
-            x = cells[at + MEDIAN]
-        elif feature == FEATURE_DISTINCT:
-            x = cells[at + DISTINCT]
+        elif feature == FEATURE_VALUE:
+            x = cells[at + VALUE]
         if x - x != 0.0:  # NaN or infinite
             x = np.nan
         else:

@@ -7,9 +7,9 @@ from typing import Any
 from tidegate_kernels.crowd import DAY_MS, fade_at_rest
 from tidegate_kernels.elementary import exp
 from tidegate_kernels.event import absolute_score
+from tidegate_kernels.order import counting_sort
 from tidegate_kernels.registry import device, kernel
 from tidegate_kernels.score import log_added, log_any
-from tidegate_kernels.values import counting_sort
 
 Array = Any
 

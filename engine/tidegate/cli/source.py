@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from .. import read
 from ..config import JobConfig
-from ..intake import Fields
+from ..encode import Fields
 from ..readers import Batches
 from .choices import Analysis
 from .failures import Problems

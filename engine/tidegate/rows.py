@@ -1,0 +1,75 @@
+"""Admitted records as columns of codes and numbers: what the buffer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .cells import F64, I32, I64
+from .keys import U64
+
+Source = tuple[str, str | None]
+"""What is gathered, and of which field: ("count", None), ("number", field), ("value", field) ..."""
+
+_NO_VALUES: F64 = np.empty(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Admitted records of one batch, ready to be gathered; arrays are of equal length."""
+
+    time: I64
+    codes: Mapping[str, I32]
+    """Key fields: codes of their strings."""
+    columns: Mapping[Source, F64]
+    """Numbers, NaN for none."""
+    hashes: Mapping[str, U64]
+    """Fields whose distinct values matter: hashes of their text, 0 for none."""
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def values(self, source: Source) -> F64 | U64:
+        """The values that a stream of the source gathers."""
+        kind, field = source
+        if field is None:
+            return self.time.astype(np.float64) if kind == "time" else _NO_VALUES
+        if kind in ("distinct", "info"):
+            return self.hashes[field]
+        return self.columns["number" if kind == "value" else kind, field]
+
+    def _each(self, change: Callable[[Any], Any]) -> Rows:
+        """The rows with a change made to every array."""
+        return Rows(
+            change(self.time),
+            {field: change(codes) for field, codes in self.codes.items()},
+            {source: change(values) for source, values in self.columns.items()},
+            {field: change(hashes) for field, hashes in self.hashes.items()},
+        )
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Rows:
+        """The rows where the mask is true."""
+        return self._each(lambda array: array[mask])
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop); shares memory."""
+        return self._each(lambda array: array[start:stop])
+
+    def owned(self) -> Rows:
+        """The rows in memory that nobody else can change."""
+        return self._each(lambda array: array if array.flags.owndata else array.copy())
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Rows]) -> Rows:
+        """Several batches as one."""
+        first = pieces[0]
+        return cls(
+            np.concatenate([p.time for p in pieces]),
+            {field: np.concatenate([p.codes[field] for p in pieces]) for field in first.codes},
+            {source: np.concatenate([p.columns[source] for p in pieces]) for source in first.columns},
+            {field: np.concatenate([p.hashes[field] for p in pieces]) for field in first.hashes},
+        )
