@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from tests.naive_cells import Cell, Diagnostics, NaiveDetector, Record, number, parse_time, span_ms
+from tests.naive_cells import OF_TEXTS, Cell, Diagnostics, NaiveDetector, Record, number, parse_time, span_ms
 
 from tidegate.timeline import MAX_FILLED_BUCKETS as MAX_FILLED
 from tidegate.timeline import jump_limit_ms
@@ -62,7 +62,7 @@ class NaiveJob:
         self._time_format = data.get("time_format", "epoch_ms")
         roles = [(d.value, d.by, d.partition) for d in self.detectors]
         self._analysed = {name for role in roles for name in role if name is not None}
-        numeric = {d.value for d in self.detectors if d.features not in (("count",), ("distinct_count",))}
+        numeric = {d.value for d in self.detectors if d.features[0] not in ("count", *OF_TEXTS)}
         self._numeric = numeric - {None}
         self._limit = jump_limit_ms(self.span)
 

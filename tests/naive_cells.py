@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from tests.naive_deflate import deflated_size
+
 LATEST_MS = 253_402_300_799_999
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -21,6 +23,8 @@ _FEATURES = {
     "non_null_sum": ("sum",),
     "metric": ("mean", "min", "max"),
 }
+OF_TEXTS = ("distinct_count", "info_content")
+"""Features of the texts of a field, which need not be numbers."""
 
 Record = Mapping[str, Any]
 
@@ -70,7 +74,7 @@ class NaiveDetector(NamedTuple):
                 groups[by, partition].append(1)
                 continue
             value = record.get(self.value)
-            sample = key_text(value) or None if feature == "distinct_count" else number(value)
+            sample = key_text(value) or None if feature in OF_TEXTS else number(value)
             if sample is not None:
                 groups[by, partition].append(sample)
         for (by, partition), samples in sorted(groups.items()):
@@ -84,6 +88,8 @@ def statistic(feature: str, samples: Sequence[Any]) -> float | None:
         return float(n)
     if feature == "distinct_count":
         return float(len(set(samples)))
+    if feature == "info_content":
+        return float(deflated_size(b"".join(sorted({text.encode() for text in samples}))))
     if feature == "min":
         return min(samples)
     if feature == "max":

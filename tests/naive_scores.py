@@ -19,7 +19,7 @@ from tests.naive_siblings import REFRESH_DAYS
 SIGNIFICANT = math.log(0.01)
 MAX_RECORDS = 100
 BINS = 64
-GROWING = ("count", "distinct_count", "sum")
+GROWING = ("count", "distinct_count", "info_content", "sum")
 """Features of an open bucket that still grow."""
 _ZERO_FILLED = ("count", "sum")
 _COUNTING = ("count", "distinct_count")

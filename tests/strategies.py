@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from tests.naive import AGREE
-from tests.naive_cells import span_ms
+from tests.naive_cells import OF_TEXTS, span_ms
 
 from tidegate.timeline import jump_limit_ms
 
@@ -38,9 +38,9 @@ BASE_MS = 1_500_000_000_000
 @st.composite
 def detectors(draw: st.DrawFn) -> dict[str, Any]:
     """One detector of any executed function, split in any way."""
-    function = draw(st.sampled_from((*_METRICS, *_COUNTS, "distinct_count")))
+    function = draw(st.sampled_from((*_METRICS, *_COUNTS, *OF_TEXTS)))
     detector: dict[str, Any] = {"function": function}
-    if function == "distinct_count":
+    if function in OF_TEXTS:
         detector["field_name"] = draw(st.sampled_from(("u", "x", "k")))
     elif function in _METRICS:
         detector["field_name"] = draw(st.sampled_from(NUMBERS))
@@ -241,6 +241,7 @@ _LIVELY = (
     {"function": "sum", "field_name": "x", "by_field_name": "k", "partition_field_name": "p"},
     {"function": "median", "field_name": "x", "partition_field_name": "p"},
     {"function": "distinct_count", "field_name": "u", "by_field_name": "k", "use_null": True},
+    {"function": "high_info_content", "field_name": "u", "partition_field_name": "p"},
     {"function": "varp", "field_name": "x"},
     {"function": "high_non_zero_count", "by_field_name": "k"},
     {"function": "rare", "by_field_name": "u", "partition_field_name": "p"},

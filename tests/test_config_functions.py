@@ -13,6 +13,7 @@ EXECUTED_FAMILIES = {
     "count",
     "non_zero_count",
     "distinct_count",
+    "info_content",
     "mean",
     "min",
     "max",

@@ -147,14 +147,13 @@ REAL = {
     },
     "ProblemChild__experimental-high-sum-by-host-problemchild": {f"{AC}.influencers"},
     "dns_data_exfiltration__job": {
-        f"{D0}.function",
         f"{D0}.over_field_name",
         f"{D0}.exclude_frequent",
         f"{AC}.influencers",
     },
     "security_linux__v2_rare_process_by_host_linux_ecs": {f"{AC}.influencers"},
     "service_response_change__job": {f"{AC}.influencers"},
-    "siem_winlogbeat__windows_anomalous_script": {f"{D0}.function", f"{AC}.influencers"},
+    "siem_winlogbeat__windows_anomalous_script": {f"{AC}.influencers"},
 }
 
 

@@ -19,8 +19,10 @@ import json, sys
 import numpy as np
 import pyarrow as pa
 import tidegate
+from tidegate import texts
 from tidegate_kernels import registry
 
+texts._LEAST_SWEPT = 0  # no matter how few: all kernels are to run
 random = np.random.default_rng(7)
 n = 1500
 hour = 3_600_000
@@ -41,6 +43,8 @@ detectors = [
     {"function": "median", "field_name": "value"},
     {"function": "varp", "field_name": "value"},
     {"function": "distinct_count", "field_name": "id"},
+    {"function": "distinct_count", "field_name": "dc"},
+    {"function": "info_content", "field_name": "id", **by},
     {"function": "count", **pair},
     {"function": "sum", "field_name": "value", **pair},
 ]

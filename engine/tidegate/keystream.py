@@ -21,9 +21,9 @@ from .keys import U64
 from .passes import Pass, Span
 from .threads import Work
 
-LOG_ROWS = 1 << 20
+LOG_ROWS = 1 << 18
 """Rows after which a log is merged into cells; more only when the cells have several times as many keys."""
-_KEYS_PER_ROW = 4
+_KEYS_PER_ROW = 8
 _FIRST_ROWS = 4096
 
 

@@ -17,7 +17,7 @@ from tests.cli.samples import BY_HOST, MEAN, csv_text, errors_of, json_text, row
             ("--function", "averge"),
             "--function: Unknown function 'averge'; did you mean 'mean'?; 'tidegate functions'",
         ),
-        (("--function", "info_content"), "--function: function 'info_content' is not supported yet"),
+        (("--function", "lat_long"), "--function: function 'lat_long' is not supported yet"),
         (("--function", "count"), "--field: field_name cannot be used with function 'count'"),
         (("--bucket-span", "0s"), "--bucket-span: bucket_span cannot be less or equal than 0"),
         (("--bucket-span", "soon"), "--bucket-span: bucket_span must be"),

@@ -154,6 +154,7 @@ _TABLE: tuple[Function, ...] = (
             "info_content",
             "compressed size of the distinct values of the field",
             ("info_content",),
+            executed=True,
         )
     ),
     Function(
