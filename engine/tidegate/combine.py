@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,12 @@ class Ranked:
             self._order
         ]
         return joined
+
+    @property
+    def place_r(self) -> I64:
+        """The place of every result among those of its finding."""
+        sizes = np.array([len(finding.scored) for finding in self.findings], np.int64)
+        return self._order - (np.cumsum(sizes) - sizes)[self.finding_r]
 
     def least_probable(self) -> npt.NDArray[np.bool_]:
         """Which results are among the `MAX_RECORDS_PER_BUCKET` least probable of their bucket."""
@@ -122,7 +128,13 @@ def probability(log_p: F64) -> F64:
     return p
 
 
-def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], frame: Frame) -> pa.RecordBatch:
+def record_batch(
+    ranked: Ranked,
+    score: F64,
+    names: Mapping[str, Interner],
+    frame: Frame,
+    influencers: pa.Array | None = None,
+) -> pa.RecordBatch:
     """The records of a pass with their scores, bucket by bucket, the least probable first."""
     n = len(ranked)
     if n == 0:
@@ -148,6 +160,8 @@ def record_batch(ranked: Ranked, score: F64, names: Mapping[str, Interner], fram
     if of_crowd.any():
         values["causes"] = _cause_lists(ranked, of_crowd, values, names)
         values["by_field_value"] = pc.if_else(pa.array(of_crowd), None, values["by_field_value"])
+    if influencers is not None:
+        values["influencers"] = influencers
     return pa.record_batch(filled_columns(list(RECORDS), n, values), schema=RECORDS)
 
 
@@ -168,7 +182,7 @@ def filled_columns(fields: list[pa.Field], n: int, values: Mapping[str, pa.Array
     return [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in fields]
 
 
-def _structs(kind: pa.StructType, n: int, values: Mapping[str, pa.Array]) -> pa.StructArray:
+def structs(kind: pa.StructType, n: int, values: Mapping[str, pa.Array]) -> pa.StructArray:
     """Structs of the values of their fields, null where there are none."""
     return pa.StructArray.from_arrays(filled_columns(list(kind), n, values), fields=list(kind))
 
@@ -241,7 +255,7 @@ def _explanations(ranked: Ranked) -> pa.StructArray:
         "by_field_first_occurrence": pa.array(ranked.column("is_first_r"), from_pandas=True).cast(pa.bool_()),
         "by_field_relative_rarity": pa.array(ranked.column("rarity_r"), from_pandas=True),
     }
-    return _structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
+    return structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
 
 
 def _without_direction(ranked: Ranked) -> npt.NDArray[np.bool_]:
@@ -280,10 +294,8 @@ def _points(ranked: Ranked) -> pa.StructArray:
         )
         for name in ("actual", "typical")
     }
-    points = pa.StructArray.from_arrays(
-        [values[field.name] for field in kind], fields=list(kind), mask=pa.array(~is_position)
-    )
-    return points
+    columns = [values[field.name] for field in kind]
+    return pa.StructArray.from_arrays(columns, fields=list(kind), mask=pa.array(~is_position))
 
 
 _OF_RECORD = (
@@ -322,40 +334,50 @@ def _cause_lists(
     values["typical"] = value_lists(joined.typical, joined.second_typical)
     offsets = np.append(0, np.cumsum(np.bincount(row, minlength=len(ranked)))).astype(np.int32)
     kind = RECORDS.field("causes").type.value_type
-    structs = _structs(kind, len(row), values)
-    return pa.ListArray.from_arrays(pa.array(offsets), structs, mask=pa.array(~of_crowd))
+    causes = structs(kind, len(row), values)
+    return pa.ListArray.from_arrays(pa.array(offsets), causes, mask=pa.array(~of_crowd))
+
+
+@dataclass(frozen=True, slots=True)
+class BucketScores:
+    """Log-probabilities and scores of the buckets of a pass, by what is said to influence them."""
+
+    name: str
+    """``bucket_time``: the bucket as a whole; else an influencer field."""
+    log_p_b: F64
+    score_b: F64
 
 
 def bucket_batch(
-    events_b: I64, log_p_b: F64, score_b: F64, frame: Frame, elapsed_ms: float
+    events_b: I64, scores: Sequence[BucketScores], frame: Frame, elapsed_ms: float
 ) -> pa.RecordBatch:
-    """The buckets of a pass; `log_p_b` is the log-probability of the bucket as a whole."""
+    """The buckets of a pass; the first of `scores` is that of the bucket as a whole."""
     n = len(events_b)
-    score = pa.array(score_b)
+    score = pa.array(scores[0].score_b)
     values = {
         **common_columns("bucket", np.arange(n) + frame.bucket_from, frame),
         "anomaly_score": score,
         "initial_anomaly_score": score,
         "event_count": pa.array(events_b),
-        "bucket_influencers": _bucket_influencers(log_p_b, score_b, frame),
+        "bucket_influencers": _bucket_influencers(scores, frame),
         "processing_time_ms": pa.repeat(pa.scalar(round(elapsed_ms / max(n, 1)), pa.int64()), n),
     }
     return pa.record_batch(filled_columns(list(BUCKETS), n, values), schema=BUCKETS)
 
 
-def _bucket_influencers(log_p_b: F64, score_b: F64, frame: Frame) -> pa.ListArray:
-    """The bucket itself as what influenced it, where it has a score."""
-    unusual = score_b > 0.0
-    log_p, score = log_p_b[unusual], pa.array(score_b[unusual])
-    n = len(score)
+def _bucket_influencers(scores: Sequence[BucketScores], frame: Frame) -> pa.ListArray:
+    """What influenced every bucket, where it has a score."""
+    score_b = np.array([part.score_b for part in scores]).T
+    bucket, part = np.nonzero(score_b > 0.0)
+    log_p, score = np.array([one.log_p_b for one in scores])[part, bucket], pa.array(score_b[bucket, part])
     values = {
-        **common_columns("bucket_influencer", np.flatnonzero(unusual) + frame.bucket_from, frame),
-        "influencer_field_name": pa.repeat("bucket_time", n),
+        **common_columns("bucket_influencer", bucket + frame.bucket_from, frame),
+        "influencer_field_name": pa.array([one.name for one in scores]).take(pa.array(part)),
         "initial_anomaly_score": score,
         "anomaly_score": score,
         "raw_anomaly_score": pa.array(-log_p),
         "probability": pa.array(probability(log_p)),
     }
-    offsets = np.concatenate(([0], np.cumsum(unusual))).astype(np.int32)
+    offsets = np.searchsorted(bucket, np.arange(len(score_b) + 1)).astype(np.int32)
     kind = BUCKETS.field("bucket_influencers").type.value_type
-    return pa.ListArray.from_arrays(pa.array(offsets), _structs(kind, n, values))
+    return pa.ListArray.from_arrays(pa.array(offsets), structs(kind, len(bucket), values))

@@ -46,7 +46,7 @@ class Fields:
             return tuple(dict.fromkeys(name for family, name in named if name is not None and wanted(family)))
 
         splits = [name for detector in analysis.detectors for name in detector.split_fields]
-        keys = tuple(dict.fromkeys(splits))
+        keys = tuple(dict.fromkeys((*splits, *analysis.influencers)))
         hashed = fields(lambda family: family in _HASHED)
         positions = fields(lambda family: family == "lat_long")
         by_pattern = time.time_format not in ("epoch", "epoch_ms")

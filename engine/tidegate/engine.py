@@ -15,10 +15,11 @@ from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import LaneCells
 from .cells import I64, ClosedCells
-from .combine import Frame, Ranked, bucket_batch, record_batch
+from .combine import BucketScores, Frame, Ranked, bucket_batch, record_batch
 from .config import JobConfig
 from .errors import ConfigError
 from .history import History
+from .influencers import Influencers
 from .keys import U64, Interner
 from .keystream import KeyStream
 from .lanes import Lane, LaneKey, key_of
@@ -88,6 +89,7 @@ class Engine:
             if key not in self._lanes:
                 self._lanes[key] = Lane(key, self._span, config.model_plot_config, names, texts)
             self._lanes[key].add(detector, prune)
+        self.influencers = Influencers(analysis.influencers, self._lanes, names, span_ms)
         self._memory_limit = config.analysis_limits.model_memory_limit_bytes
         share = self._memory_limit // len(self._lanes)
         self._series_limit = {key: lane.series_limit(share) for key, lane in self._lanes.items()}
@@ -114,7 +116,7 @@ class Engine:
         return size_stats(
             self._job_id,
             self._lanes.values(),
-            [*self._names.values(), *self._texts.values()],
+            [*self._names.values(), *self._texts.values(), self.influencers.log],
             self._memory_limit,
             latest,
         )
@@ -167,6 +169,8 @@ class Engine:
             self._see_earliest(rows.time[start : part.stop])
             self._gather(rows.part(start, part.stop), part)
             self._close(part.end)
+            self.influencers.log.fold()
+        self.influencers.log.settle()
         self.add(rows.part(planner.row, len(rows)))
 
     def advance(self, time_ms: int, stop: Stop) -> None:
@@ -184,13 +188,16 @@ class Engine:
         end = self.timeline.finalized_end
         assert end is not None
         self._cells(lambda stream: stream.close(end, end))
+        self.influencers.log.drop(end // self._span.span)
 
     def reset(self, start: int, end: int | None) -> None:
         """Forgets what the open buckets from `start` to `end` hold, so that it can be sent again."""
         span = self.timeline.open_range(start, end)
         if span is not None:
+            first, last = span[0] // self._span.span, span[1] // self._span.span
             for stream in self._streams():
-                stream.reset(span[0] // self._span.span, span[1] // self._span.span)
+                stream.reset(first, last)
+            self.influencers.log.reset(first, last)
 
     def interim(self, start: int | None, end: int | None) -> None:
         """Adds interim results for the open buckets in a range; changes no model."""
@@ -239,8 +246,11 @@ class Engine:
         """Adds the rows of a pass to the open buckets of every stream, on all threads at once."""
         threads = part.pieces(self._pool.size)
         works = self._events.gather(part, NO_SERIES, NO_VALUES, 1)
+        series = {}
         for key, lane in self._lanes.items():
-            works += lane.gather(rows, part, self._series_limit[key], threads)
+            series[key], more = lane.gather(rows, part, self._series_limit[key], threads)
+            works += more
+        self.influencers.log.add(part, rows, series)
         if threads > 1:
             self._pool.run(works)
         else:
@@ -284,6 +294,7 @@ class Engine:
         if first < last:
             run = Run(Calendar.of(first, last, line.span_ms), line.skipped_buckets, learn=True)
             self._score(cells, _per_bucket(events, first, last), run)
+        self.influencers.log.drop(end // line.span_ms)
 
     def _score(
         self,
@@ -291,7 +302,7 @@ class Engine:
         events: I64,
         run: Run,
     ) -> None:
-        """Makes buckets and records of the cells of a pass."""
+        """Makes buckets, records and influencers of the cells of a pass."""
         began = clock.perf_counter()
         findings = [
             f for key, lane in self._lanes.items() for f in lane.findings(cells[key], run, self._pool)
@@ -301,12 +312,18 @@ class Engine:
         scored = np.add.reduce([finding.scored.scored_b for finding in findings])
         score_r, log_p_b, score_b = self.history.score(ranked, min_log_p, scored, events, run)
         worst = ranked.least_probable()
+        written, score_r = ranked.only(worst), score_r[worst]
+        whole = BucketScores("bucket_time", log_p_b, score_b)
+        influence = self.influencers.of_results(written)
+        blamed, of_fields = self.influencers.score(influence, written, score_r, whole, scored, run)
         frame = Frame(self._job_id, self._span.span, run.calendar.bucket_from, is_interim=not run.learn)
-        records = record_batch(ranked.only(worst), score_r[worst], self._names, frame)
+        blames = self.influencers.of_records(influence, len(written))
+        records = record_batch(written, score_r, self._names, frame, blames)
         elapsed = 1000.0 * (clock.perf_counter() - began)
-        buckets = bucket_batch(events, log_p_b, score_b, frame, elapsed)
+        buckets = bucket_batch(events, [whole, *of_fields], frame, elapsed)
         model_plot = model_plot_batches(findings, self._names, frame)
-        self.results.add(buckets, records, model_plot, interim=not run.learn)
+        influencers = self.influencers.batches(blamed, frame)
+        self.results.add(buckets, records, model_plot, influencers, interim=not run.learn)
 
 
 def _per_bucket(cells: ClosedCells, first: int, last: int) -> I64:

@@ -244,6 +244,15 @@ class Job:
         table = self._engine.results.table("records", exclude_interim=exclude_interim)
         return renormal.records(table, self._engine.history)
 
+    def influencers(self, *, exclude_interim: bool = False) -> pa.Table:
+        """The values that records are blamed on so far, by time, then by score; `results.INFLUENCERS`.
+
+        Empty unless ``analysis_config`` of the job names `influencers`.
+        """
+        with self._lock:
+            table = self._engine.results.table("influencers", exclude_interim=exclude_interim)
+            return renormal.influencers(table, self._records(exclude_interim=True), self._engine.influencers)
+
     def model_plot(self) -> pa.Table:
         """What the plotted series were expected to be, final bucket by final bucket; `results.MODEL_PLOT`.
 

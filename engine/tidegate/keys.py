@@ -259,6 +259,10 @@ class MemberSpace:
             self.refused += int(np.count_nonzero(members == -2))
         return members
 
+    def members(self, over: I32, attribute: I64) -> I32:
+        """The members of over codes and attributes; negative where there is no such member."""
+        return self._pairs.numbers(over, attribute.astype(np.int32), len(self), False)
+
     def attribute_of(self, members: npt.NDArray[np.integer]) -> I64:
         """The attribute of some members."""
         attribute: I64 = self._pairs.right[members].astype(np.int64)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import Analysis, Finding, LaneCells
-from .cells import ClosedCells
+from .cells import I32, ClosedCells
 from .circular import Circular
 from .config import Detector, ModelPlotConfig
 from .individual import Individual
@@ -114,14 +114,17 @@ class Lane:
         models = sum(analysis.state_bytes for analysis in self.analyses)
         return models + sum(stream.nbytes for stream in self.streams.values()) + self.keys.nbytes
 
-    def gather(self, rows: Rows, part: Pass, limit: int, threads: int) -> list[Work]:
-        """What is to be done to add the rows of a pass; at most `limit` series come to be."""
+    def gather(self, rows: Rows, part: Pass, limit: int, threads: int) -> tuple[I32, list[Work]]:
+        """The series of the rows of a pass (empty: all of one), and what is to be done to add them.
+
+        At most `limit` series come to be.
+        """
         series = self.keys.series(rows.codes, limit)
         works = []
         for source, stream in self.streams.items():
             stream.grow(len(self.keys))
             works += stream.gather(part, series, rows.values(source), threads)
-        return works
+        return series, works
 
     def cells(self, read: Callable[[Stream], ClosedCells]) -> LaneCells:
         """What every stream gives."""

@@ -115,6 +115,23 @@ RECORDS = pa.schema(
 """One row per unusual series and bucket. `log_probability` is the natural logarithm, which goes
 on where `probability` has long reached the smallest double."""
 
+INFLUENCERS = pa.schema(
+    [
+        ("job_id", pa.string()),
+        ("result_type", pa.string()),
+        ("timestamp", pa.int64()),
+        ("bucket_span", pa.int64()),
+        ("influencer_field_name", pa.string()),
+        ("influencer_field_value", pa.string()),
+        ("is_interim", pa.bool_()),
+        ("probability", pa.float64()),
+        ("log_probability", pa.float64()),
+        ("influencer_score", pa.float64()),
+        ("initial_influencer_score", pa.float64()),
+    ]
+)
+"""One row per bucket and value of an influencer field that records of the bucket are blamed on."""
+
 MODEL_PLOT = pa.schema(
     [
         ("job_id", pa.string()),
@@ -191,6 +208,7 @@ class Results:
         buckets: pa.RecordBatch,
         records: pa.RecordBatch,
         model_plot: Iterable[pa.RecordBatch] = (),
+        influencers: Iterable[pa.RecordBatch] = (),
         *,
         interim: bool,
     ) -> None:
@@ -203,8 +221,9 @@ class Results:
         into = self._interim if interim else self._final
         into["buckets"].append(buckets)
         into["records"].append(records)
-        for batch in model_plot:
-            into["model_plot"].append(batch)
+        for kind, batches in (("model_plot", model_plot), ("influencers", influencers)):
+            for batch in batches:
+                into[kind].append(batch)
 
     def table(self, kind: str, *, exclude_interim: bool) -> pa.Table:
         """All results of a kind in the order they came, interim ones last."""
@@ -217,7 +236,7 @@ class Results:
         return self._final["buckets"].rows
 
 
-_SCHEMAS = {"buckets": BUCKETS, "records": RECORDS, "model_plot": MODEL_PLOT}
+_SCHEMAS = {"buckets": BUCKETS, "records": RECORDS, "influencers": INFLUENCERS, "model_plot": MODEL_PLOT}
 
 
 def _pieces() -> dict[str, _Pieces]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from .keys import Interner, Keys
+from .keys import Keys
 from .lanes import Lane
-from .texts import TextStore
 
 _SOFT = 0.6
 """Share of the limit above which the memory status is ``soft_limit``."""
@@ -22,7 +21,7 @@ class ModelSizeStats:
 
     job_id: str
     model_bytes: int
-    """States, tables of keys and their strings, and the cells of open buckets."""
+    """States, tables of keys and their strings, and the cells and, for influencers, rows of open buckets."""
     model_bytes_memory_limit: int
     total_by_field_count: int
     """Distinct values of the by fields, summed over the sets of key fields; so the next two."""
@@ -41,16 +40,20 @@ class ModelSizeStats:
         return {"result_type": "model_size_stats", **shown}
 
 
+class Sized(Protocol):
+    """What knows how much memory it takes."""
+
+    @property
+    def nbytes(self) -> int:
+        """The memory it takes."""
+
+
 def size_stats(
-    job_id: str,
-    lanes: Iterable[Lane],
-    tables: Iterable[Interner | TextStore],
-    limit: int,
-    timestamp: int | None,
+    job_id: str, lanes: Iterable[Lane], others: Iterable[Sized], limit: int, timestamp: int | None
 ) -> ModelSizeStats:
-    """The sizes of the models of some lanes, whose strings are in tables."""
+    """The sizes of the models of some lanes and of what else there is: tables of strings, kept rows."""
     lanes = list(lanes)
-    size = sum(lane.state_bytes for lane in lanes) + sum(table.nbytes for table in tables)
+    size = sum(lane.state_bytes for lane in lanes) + sum(other.nbytes for other in others)
     refused = sum(lane.keys.refused for lane in lanes)
     status = "hard_limit" if refused else "soft_limit" if size > _SOFT * limit else "ok"
     counts = {role: sum(_distinct(lane.keys, role) for lane in lanes) for role in ("by", "over", "partition")}

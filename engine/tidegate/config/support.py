@@ -63,8 +63,6 @@ def _of_detector(detector: Detector) -> Iterator[tuple[str, str]]:
 
 
 def _of_analysis(analysis: AnalysisConfig) -> Iterator[tuple[str, str]]:
-    if analysis.influencers:
-        yield "influencers", f"influencers [{', '.join(analysis.influencers)}]"
     for key in ("summary_count_field_name", "categorization_field_name"):
         if getattr(analysis, key) is not None:
             yield key, f"{key} '{getattr(analysis, key)}'"

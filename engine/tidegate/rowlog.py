@@ -1,0 +1,273 @@
+"""The rows of the open buckets, kept until it is known which of their series are unusual.
+
+A pass costs a few references to its columns; rows are copied once, when a call ends while their bucket
+is open, and looked at only if a series has a result in their bucket. When there are more than
+`FOLD_ROWS`, those of large buckets are folded into statistics of every pair of series and value: 30
+to 60 bytes for each such pair, 50 to 100 more for each number that detectors look at. Memory is thus bounded
+by `FOLD_ROWS` rows (4 bytes for every lane and influencer field, 8 for every value), a sixty-fourth
+of that for every open bucket, and the distinct pairs of the large buckets. A median needs every
+value: the rows of jobs that ask for one are not folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate_kernels import influence as kernels
+
+from .cells import I32, I64
+from .lanes import LaneKey
+from .passes import Pass
+from .rows import Rows, Source
+from .valuestats import ValueStatistics
+
+FOLD_ROWS = 1 << 22
+"""Rows of open buckets that are kept as they are; more are folded,"""
+_SMALL = 64
+"""but for buckets of less than this part of them: the tables of a folded bucket take memory too."""
+ALL = None
+"""Beside the influencer fields: a field with one value, which all rows have."""
+DISTINCT = ("distinct", "info")
+KEPT = ("number", "value", *DISTINCT)
+"""Kinds of sources whose values are kept: those that influence can be computed of."""
+Statistics = dict[str | None, ValueStatistics]
+_Columns = dict[Any, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What is kept of the rows of one lane."""
+
+    fields: tuple[str, ...]
+    """Influencer fields that are not key fields of the lane."""
+    sources: tuple[Source, ...]
+    """The values that its detectors look at."""
+
+    def statistics(self) -> Statistics:
+        """Empty statistics of every field."""
+        numbers = [source for source in self.sources if source[0] == "number"]
+        distinct = [source for source in self.sources if source[0] in DISTINCT]
+        return {field: ValueStatistics(numbers, distinct) for field in (ALL, *self.fields)}
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The rows behind some targets, which are series in a bucket, and their statistics.
+
+    Arrays ending in _h have one element per row that was not folded.
+    """
+
+    statistics: Statistics
+    """By field; the slots are the targets."""
+    target_h: I32
+    pair_h: dict[str | None, I32]
+    """By field: the pair of every row."""
+    value_h: _Columns
+    """By source."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some rows: group g is of bucket ``bucket_g[g]``, the runs ``first_g[g]`` to before ``last_g[g]``."""
+
+    start_u: I64
+    stop_u: I64
+    bucket_g: I64
+    first_g: I64
+    last_g: I64
+    rows_g: I64
+    columns: _Columns
+    """By lane its series (empty: all of one), by field its codes, by source its values."""
+    is_owned: bool = False
+
+    def __len__(self) -> int:
+        return int(self.rows_g.sum())
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> _Piece:
+        """Some of its groups."""
+        if chosen.all():
+            return self
+        groups = (self.bucket_g, self.first_g, self.last_g, self.rows_g)
+        bucket, first, last, rows = (array[chosen] for array in groups)
+        return replace(self, bucket_g=bucket, first_g=first, last_g=last, rows_g=rows)
+
+    def rows(self) -> I64:
+        """The places of its rows, bucket by bucket."""
+        runs = _ranges(self.first_g, self.last_g)
+        return _ranges(self.start_u[runs], self.stop_u[runs])
+
+
+class RowLog:
+    """The rows of all open buckets of a job; without a lane to follow it keeps nothing."""
+
+    def __init__(self, lanes: Mapping[LaneKey, Followed], fold_rows: int | None = None) -> None:
+        self._lanes = {key: lane for key, lane in lanes.items() if lane.fields}
+        self._fields = tuple(dict.fromkeys(f for lane in self._lanes.values() for f in lane.fields))
+        self._sources = tuple(dict.fromkeys(s for lane in self._lanes.values() for s in lane.sources))
+        self._can_fold = all(source[0] != "value" for source in self._sources)
+        self._fold_rows = FOLD_ROWS if fold_rows is None else fold_rows
+        self._pieces: list[_Piece] = []
+        self._folded: dict[tuple[LaneKey, int], Statistics] = {}
+        self._target_s: I32 = np.empty(0, np.int32)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of what is kept."""
+        arrays = {id(array): array for piece in self._pieces for array in piece.columns.values()}
+        folded = (statistics for fields in self._folded.values() for statistics in fields.values())
+        return sum(array.nbytes for array in arrays.values()) + sum(one.nbytes for one in folded)
+
+    def follows(self, key: LaneKey) -> tuple[str, ...]:
+        """The fields that are followed in a lane."""
+        return self._lanes[key].fields if key in self._lanes else ()
+
+    def add(self, part: Pass, rows: Rows, series: Mapping[LaneKey, I32]) -> None:
+        """Takes note of the rows of a pass."""
+        if not self._lanes or not len(part):
+            return
+        columns: _Columns = {key: series[key] for key in self._lanes}
+        columns |= {field: rows.codes[field] for field in self._fields}
+        columns |= {source: rows.values(source) for source in self._sources}
+        groups = part.bucket_g, part.first_g[:-1], part.first_g[1:], part.rows_g
+        self._pieces.append(_Piece(part.start_u, part.stop_u, *groups, columns))
+
+    def drop(self, bucket: int) -> None:
+        """Forgets all buckets before this one."""
+        self._forget(lambda numbers: numbers < bucket)
+
+    def reset(self, first: int, last: int) -> None:
+        """Forgets the buckets ``first <= b < last``."""
+        self._forget(lambda numbers: (numbers >= first) & (numbers < last))
+
+    def _forget(self, is_gone: Callable[[I64], npt.NDArray[np.bool_]], *, folded: bool = True) -> None:
+        pieces = [piece.only(~is_gone(piece.bucket_g)) for piece in self._pieces]
+        self._pieces = [piece for piece in pieces if len(piece.bucket_g)]
+        for place in list(self._folded) if folded else ():
+            if is_gone(np.array([place[1]])).all():
+                del self._folded[place]
+
+    def fold(self) -> None:
+        """Folds the rows of large buckets when there are too many in all."""
+        if not self._can_fold or sum(map(len, self._pieces)) <= self._fold_rows:
+            return
+        numbers, of_group = np.unique(
+            np.concatenate([piece.bucket_g for piece in self._pieces]), return_inverse=True
+        )
+        rows = np.bincount(of_group, np.concatenate([piece.rows_g for piece in self._pieces]))
+        large = numbers[rows > self._fold_rows / _SMALL]
+        for piece in self._pieces:
+            for g in np.flatnonzero(np.isin(piece.bucket_g, large)).tolist():
+                self._fold_group(piece, g)
+        self._forget(lambda bucket: np.isin(bucket, large), folded=False)
+
+    def _fold_group(self, piece: _Piece, g: int) -> None:
+        bucket, runs = int(piece.bucket_g[g]), slice(piece.first_g[g], piece.last_g[g])
+        rows = _ranges(piece.start_u[runs], piece.stop_u[runs])
+        columns = {name: column[rows] for name, column in piece.columns.items() if len(column)}
+        for key, lane in self._lanes.items():
+            if (key, bucket) not in self._folded:
+                self._folded[key, bucket] = lane.statistics()
+            _add(self._folded[key, bucket], columns, columns.get(key, np.zeros(len(rows), np.int32)))
+
+    def settle(self) -> None:
+        """Copies what shares memory with others, and lets go of rows that are no longer needed."""
+        first = next((k for k, piece in enumerate(self._pieces) if not piece.is_owned), len(self._pieces))
+        if first == len(self._pieces):
+            return
+        pieces, self._pieces = self._pieces[first:], self._pieces[:first]
+        # As many pieces as twos in the number of rows; every row is copied that often at most.
+        while self._pieces and len(self._pieces[-1]) < 2 * sum(map(len, pieces)):
+            pieces.insert(0, self._pieces.pop())
+        self._pieces.append(_copied(pieces))
+
+    def behind(self, key: LaneKey, bucket_t: I64, series_t: I32, n_series: int) -> Behind:
+        """The rows behind targets, sorted by bucket, of a lane of so many series."""
+        lane, columns = self._lanes[key], self._columns_behind(key, bucket_t, series_t, n_series)
+        made = lane.statistics()
+        target_h = columns.pop(key)
+        for bucket in sorted({place[1] for place in self._folded if place[0] == key}):
+            begin, end = np.searchsorted(bucket_t, (bucket, bucket + 1))
+            slot_of = np.full(n_series, -1, np.int32)
+            slot_of[series_t[begin:end]] = np.arange(begin, end)
+            for field, statistics in made.items():
+                statistics.carry_over(self._folded[key, bucket][field], slot_of)
+        pair_h = _add(made, columns, target_h)
+        return Behind(made, target_h, pair_h, columns)
+
+    def _columns_behind(self, key: LaneKey, bucket_t: I64, series_t: I32, n_series: int) -> _Columns:
+        """The columns of the rows of some targets, in the order they came; under `key` their targets."""
+        lane = self._lanes[key]
+        names: tuple[Any, ...] = (*lane.fields, *lane.sources)
+        parts: list[tuple[I32, _Columns]] = []
+        buckets, begin_b = np.unique(bucket_t, return_index=True)
+        end_b = np.append(begin_b[1:], len(bucket_t))
+        if n_series > len(self._target_s):
+            self._target_s = np.full(2 * n_series, -1, np.int32)
+        for piece in self._pieces:
+            at = np.minimum(np.searchsorted(buckets, piece.bucket_g), len(buckets) - 1)
+            visit = np.flatnonzero(buckets[at] == piece.bucket_g)
+            room = int(piece.rows_g[visit].sum()) + 1
+            row_h, target_h = np.empty(room, np.int64), np.empty(room, np.int32)
+            runs = piece.first_g[visit], piece.last_g[visit]
+            targets = begin_b[at[visit]], end_b[at[visit]]
+            found = kernels.select_rows(
+                piece.columns[key], *_runs(piece), *runs, *targets, series_t, self._target_s, row_h, target_h
+            )
+            rows = row_h[:found]
+            parts.append((target_h[:found].copy(), {name: piece.columns[name][rows] for name in names}))
+        empty = np.empty(0, np.int32)
+        joined: _Columns = {
+            name: np.concatenate([columns[name] for _, columns in parts]) if parts else empty
+            for name in names
+        }
+        joined[key] = np.concatenate([target for target, _ in parts]) if parts else empty
+        return joined
+
+
+def _add(statistics: Statistics, columns: _Columns, slot_h: I32) -> dict[str | None, I32]:
+    """Adds rows to the statistics of every field; returns the pairs of the rows."""
+    all_rows = np.ones(len(slot_h), np.int32)
+    return {
+        field: one.add(all_rows if field is ALL else columns[field], slot_h, columns)
+        for field, one in statistics.items()
+    }
+
+
+def _runs(piece: _Piece) -> tuple[I64, I64]:
+    return piece.start_u, piece.stop_u
+
+
+def _ranges(start: I64, stop: I64) -> I64:
+    """The numbers of all ranges, one after another.
+
+    >>> _ranges(np.array([3, 7]), np.array([5, 8])).tolist()
+    [3, 4, 7]
+    """
+    length = stop - start
+    ends = np.cumsum(length)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(start - (ends - length), length) + np.arange(total)
+
+
+def _copied(pieces: Iterable[_Piece]) -> _Piece:
+    """The rows of some pieces in memory of their own: a run for every bucket of every piece."""
+    pieces = list(pieces)
+    rows = [piece.rows() for piece in pieces]
+    columns = {}
+    for name, first in pieces[0].columns.items():
+        taken = [piece.columns[name][at] for piece, at in zip(pieces, rows, strict=True) if len(first)]
+        columns[name] = np.concatenate(taken) if taken else first
+    bucket = np.concatenate([piece.bucket_g for piece in pieces])
+    length = np.concatenate([piece.rows_g for piece in pieces])
+    stop = np.cumsum(length)
+    order = np.argsort(bucket, kind="stable")
+    bucket_g, first_g = np.unique(bucket[order], return_index=True)
+    last_g = np.append(first_g[1:], len(order))
+    done = np.concatenate(([0], np.cumsum(length[order])))
+    runs = (stop - length)[order], stop[order]
+    return _Piece(*runs, bucket_g, first_g, last_g, done[last_g] - done[first_g], columns, is_owned=True)
