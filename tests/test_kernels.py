@@ -49,7 +49,9 @@ detectors = [
     {"function": "sum", "field_name": "value", **pair},
 ]
 job = tidegate.Job({
-    "analysis_config": {"bucket_span": "1h", "latency": "1h", "detectors": detectors},
+    "analysis_config": {
+        "bucket_span": "1h", "latency": "1h", "detectors": detectors, "influencers": ["dc", "id"],
+    },
     "data_description": {"time_field": "at", "time_format": "epoch"},
 }, threads=1)
 job.post(table.slice(0, 900))
@@ -64,7 +66,7 @@ records = job.records().to_pylist()
 buckets = job.buckets().drop_columns(["processing_time_ms"]).to_pylist()
 used = sorted(name for name, kernel in registry.KERNELS.items() if kernel._call is not None)
 processed = job.data_counts.processed_record_count
-tables = repr([records, buckets])
+tables = repr([records, buckets, job.influencers().to_pylist()])
 print(json.dumps([registry.mode(), used, tables, len(records), processed, sorted(registry.KERNELS)]))
 """
 

@@ -28,10 +28,10 @@ import pyarrow.compute as pc
 
 from tidegate_kernels.fold import COUNT, DEVIATION, MAX, MIN, ORIGIN, SQUARES
 
-from .analysis import Source
 from .cells import F64, I64
 from .keys import Interner
 from .rowlog import ALL, Behind
+from .rows import Source
 
 INFLUENCE_CUTOFF = 0.4
 """Less influence is none."""

@@ -220,12 +220,10 @@ class RowLog:
             )
             rows = row_h[:found]
             parts.append((target_h[:found].copy(), {name: piece.columns[name][rows] for name in names}))
-        empty = np.empty(0, np.int32)
-        joined: _Columns = {
-            name: np.concatenate([columns[name] for _, columns in parts]) if parts else empty
-            for name in names
-        }
-        joined[key] = np.concatenate([target for target, _ in parts]) if parts else empty
+        nothing = np.empty(0, np.int32)
+        parts.append((nothing, {name: nothing if name in lane.fields else np.empty(0) for name in names}))
+        joined: _Columns = {name: np.concatenate([columns[name] for _, columns in parts]) for name in names}
+        joined[key] = np.concatenate([target for target, _ in parts])
         return joined
 
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tidegate_kernels import influence as kernels
 from tidegate_kernels.fold import MAX, MIN, RECORD_SIZE
 
-from .analysis import Source
 from .cells import F64, I32, I64
 from .keys import PairTable
+from .rows import Source
 
 T = TypeVar("T", bound=np.generic)
 _MOST_PAIRS = (1 << 31) - 1

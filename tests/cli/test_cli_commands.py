@@ -46,8 +46,9 @@ def test_check_tells_all_problems_with_their_paths(tmp_path: Path) -> None:
 
 def test_check_tells_what_is_not_supported_yet(job_file: Path) -> None:
     """What is valid and not built yet is told, in check and in detect."""
-    job_file.write_text(job_file.read_text().replace('"1h",', '"1h", "influencers": ["host"],'))
-    message = f"{job_file}: analysis_config.influencers: influencers [host] is not supported yet"
+    job_file.write_text(job_file.read_text().replace('"1h",', '"1h", "multivariate_by_fields": true,'))
+    setting = "analysis_config.multivariate_by_fields: multivariate_by_fields 'true'"
+    message = f"{job_file}: {setting} is not supported yet"
     assert errors_of("check", job_file) == [message]
     assert errors_of("detect", "any.csv", "--config", job_file) == [message]
 

@@ -1,0 +1,148 @@
+"""The naive twin of influencers: which values a result is blamed on, from all rows of its bucket.
+
+Written from the definitions in reference/engine.md 3.12 and in `tidegate.influence`, one value at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.naive_cells import NaiveDetector, key_text, number, statistic
+from tests.naive_laws import absolute_score
+from tests.naive_scores import NaiveHistory
+
+Row = Mapping[str, Any]
+CUTOFF = 0.4
+MOST_VALUES = 10
+WITHOUT = ("count", "sum", "mean", "varp", "median")
+ALONE = ("min", "max", "distinct_count")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result as the model gives it."""
+
+    bucket: int
+    detector: int
+    feature: str
+    by: str
+    partition: str
+    actual: float
+    typical: float
+    lower: float
+    upper: float
+    log_p: float
+    log_p_single: float
+    score: float
+
+
+def rows_of(detector: NaiveDetector, result: Result, rows: Sequence[Row]) -> list[Row]:
+    """The rows of the series of a result."""
+
+    def is_of(row: Row) -> bool:
+        by = key_text(row.get(detector.by)) if detector.by is not None else ""
+        partition = key_text(row.get(detector.partition)) if detector.partition is not None else ""
+        if detector.by is not None and by == "" and not detector.use_null:
+            return False
+        return (by, partition) == (result.by, result.partition)
+
+    return [row for row in rows if is_of(row)]
+
+
+def value_of(feature: str, name: str | None, rows: Sequence[Row]) -> float | None:
+    """The feature of some rows; None without a value."""
+    if feature == "count":
+        return float(len(rows))
+    if feature == "distinct_count":
+        return float(len({key_text(row.get(name)) for row in rows} - {""}))
+    samples = [x for x in (number(row.get(name)) for row in rows) if x is not None]
+    if feature == "sum":
+        return math.fsum(samples)
+    return statistic(feature, samples) if samples else None
+
+
+def influence(result: Result, detector: NaiveDetector, rows: Sequence[Row], name: str, value: str) -> float:
+    """The influence of one value of one field on a result."""
+    mine = rows_of(detector, result, rows)
+    feature, x, t = result.feature, result.actual, result.typical
+    if x == t or (feature == "distinct_count" and x < t):
+        return 0.0
+    bound = result.upper if x > t else result.lower
+    away = abs(x - t) / abs(bound - t) if bound != t else math.inf
+    k = 1.0
+    if 1.25 < away < math.inf and result.log_p_single < 0.0:
+        k = min(max(math.log(result.log_p_single / math.log(0.05)) / math.log(away), 0.5), 2.0)
+    with_value = [row for row in mine if key_text(row.get(name)) == value]
+    without = [row for row in mine if key_text(row.get(name)) != value]
+    if feature in WITHOUT:
+        changed = value_of(feature, detector.value, without)
+        if changed is None:
+            return min(away, 1.0)
+        return max(1.0 - max((changed - t) / (x - t), 0.0) ** k, 0.0) * min(away, 1.0)
+    alone = value_of(feature, detector.value, with_value)
+    if alone is None:
+        return 0.0
+    return min(max((alone - t) / (x - t), 0.0) ** k, 1.0) * min(away, 1.0)
+
+
+def all_influences(
+    result: Result, detector: NaiveDetector, rows: Sequence[Row], name: str
+) -> dict[str, tuple[float, int]]:
+    """Every value of a field with its influence on a result and its number of rows."""
+    if name == detector.by:
+        return {result.by: (1.0, 0)} if result.by else {}
+    if name == detector.partition:
+        return {result.partition: (1.0, 0)} if result.partition else {}
+    counts: dict[str, int] = defaultdict(int)
+    for row in rows_of(detector, result, rows):
+        counts[key_text(row.get(name))] += 1
+    return {v: (influence(result, detector, rows, name, v), n) for v, n in counts.items() if v}
+
+
+def ordered(found: Mapping[str, tuple[float, int]]) -> list[str]:
+    """The values to name: by influence, then rows, then text."""
+    kept = [(-w, -n, value) for value, (w, n) in found.items() if w >= CUTOFF]
+    return [value for _, _, value in sorted(kept)[:MOST_VALUES]]
+
+
+@dataclass
+class NaiveInfluencers:
+    """Scores of the values of one field, bucket by bucket."""
+
+    values: NaiveHistory = field(default_factory=NaiveHistory)
+    buckets: NaiveHistory = field(default_factory=NaiveHistory)
+
+    def score(
+        self,
+        day: int,
+        blamed: Sequence[tuple[Result, Mapping[str, float]]],
+        whole: tuple[float, float],
+        scored: int,
+    ) -> tuple[list[tuple[str, float, float]], tuple[float, float]]:
+        """(value, log p, score) of one bucket, then log p and score of the field in it.
+
+        `blamed` are the results, the least probable first, with the influence of their values; `whole` is
+        log p and score of the bucket.
+        """
+        terms: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for result, values in blamed:
+            for value, w in values.items():
+                terms[value].append((w * result.log_p, result.score))
+        found = []
+        for value, parts in terms.items():
+            least = min(log_p for log_p, _ in parts)
+            log_p = least - math.log(math.fsum(math.exp(least - p) for p, _ in parts))
+            if log_p < math.log(0.035):
+                found.append((log_p, value, min(absolute_score(-log_p), max(s for _, s in parts))))
+        found.sort()
+        scores, _, _ = self.values.score(day, [(log_p, s) for log_p, _, s in found], 0.0, scored)
+        written = [(value, log_p, s) for (log_p, value, _), s in zip(found, scores, strict=True) if s > 0.0][
+            :100
+        ]
+        results = [(r.log_p * max(values.values()), r.score) for r, values in blamed if values]
+        _, log_p, score = self.buckets.score(day, results, 0.0, scored)
+        return written, (max(log_p, whole[0]), min(score, whole[1]))
