@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any
 
-from .errors import TimeError
+from .errors import RequestError, TimeError
 
 _DIGITS = re.compile(r"-?[0-9]+")
 _LONGEST_SECONDS = 10
@@ -43,6 +43,29 @@ def parse_request_time(value: Any, name: str) -> int:
             "or converted to a number (epoch)."
         )
     return seconds * 1000
+
+
+def time_range(start: Any, end: Any, names: tuple[str, str]) -> tuple[int | None, int | None]:
+    """Two request times, the second not before the first; an empty `end` is none."""
+    first = None if start is None else parse_request_time(start, names[0])
+    last = None if end is None or end == "" else parse_request_time(end, names[1])
+    if first is not None and last is not None and last < first:
+        raise RequestError(f"Invalid time range: end time '{end}' is earlier than start time '{start}'.")
+    return first, last
+
+
+def interim_range(calc_interim: bool, start: Any, end: Any) -> tuple[int | None, int | None]:
+    """Start and end of the interim results asked for, in the order the API checks them."""
+    first, last = time_range(start, end, ("start", "end"))
+    if not isinstance(calc_interim, bool):
+        raise RequestError(f"calc_interim: {calc_interim!r} is not true or false")
+    if not calc_interim and first is not None:
+        raise RequestError("Invalid flush parameters: unexpected 'start'.")
+    if not calc_interim and last is not None:
+        raise RequestError("Invalid flush parameters: unexpected 'end'.")
+    if calc_interim and last is not None and first is None:
+        raise RequestError("Invalid flush parameters: 'start' has not been specified.")
+    return first, last
 
 
 def _seconds(value: Any) -> int | None:

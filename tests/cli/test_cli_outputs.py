@@ -22,7 +22,8 @@ def test_json_prints_every_record_a_line(file: Path) -> None:
     """With --json stdout holds the records alone, in order, null fields left out."""
     result = run("detect", file, *BY_HOST, "--json")
     records = [json.loads(line) for line in result.stdout.splitlines()]
-    assert set().union(*records) <= set(RECORDS.names)
+    assert set().union(*records) <= {*RECORDS.names, "host"}
+    assert all(record["host"] == [record["by_field_value"]] for record in records)
     assert all(value is not None for record in records for value in record.values())
     assert "over_field_name" not in records[0]
     assert [r["timestamp"] for r in records] == sorted(r["timestamp"] for r in records)
@@ -65,7 +66,8 @@ def read_back(path: Path, schema: pa.Schema) -> pa.Table:
         return pa.Table.from_pylist(json.loads(content(path)), schema)
     if "json" in name:
         options = pyarrow.json.ParseOptions(explicit_schema=schema)
-        return pyarrow.json.read_json(pa.BufferReader(content(path)), parse_options=options)
+        table = pyarrow.json.read_json(pa.BufferReader(content(path)), parse_options=options)
+        return table.select(schema.names)  # without the copies of fields of the data
     return pyarrow.ipc.open_file(path).read_all()
 
 
@@ -87,6 +89,23 @@ def test_files_hold_all_records_and_buckets(
             found = found.select(wanted.column_names).cast(wanted.schema)
         assert found.equals(wanted)
     assert sorted(p.name for p in tmp_path.iterdir() if "partial" in p.name) == []
+
+
+def test_categories_of_messages_are_written(tmp_path: Path) -> None:
+    """A job over messages writes their categories; another has none."""
+    lines, config = tmp_path / "lines.ndjson", tmp_path / "job.json"
+    rows = [{"time": 1_700_000_000_000 + k, "message": f"user u{k} logged in"} for k in range(10)]
+    lines.write_text("\n".join(map(json.dumps, rows)))
+    detector = {"function": "count", "by_field_name": "mlcategory"}
+    analysis = {"bucket_span": "1h", "detectors": [detector], "categorization_field_name": "message"}
+    config.write_text(json.dumps({"analysis_config": analysis, "data_description": {"time_field": "time"}}))
+    out = tmp_path / "categories.ndjson"
+    assert run("detect", lines, "--config", config, "--write", f"categories={out}").exit_code == 0
+    [category] = map(json.loads, out.read_text().splitlines())
+    assert (category["terms"], category["num_matches"]) == ("user logged in", 10)
+    count = ("--bucket-span", "1h", "--function", "count")
+    assert run("detect", lines, *count, "--write", f"categories={out}").exit_code == 0
+    assert out.read_text() == ""
 
 
 def test_csv_has_plain_numbers(file: Path, tmp_path: Path) -> None:

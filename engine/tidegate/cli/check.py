@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..config import JobConfig
+from ..config import JobBundle
 from ..errors import ConfigError
 from .failures import Problems
 
@@ -15,12 +15,12 @@ from .failures import Problems
 @click.command()
 @click.argument("file", metavar="JOB.JSON", type=click.Path(path_type=Path, allow_dash=True))
 def check(file: Path) -> None:
-    """Checks a job configuration ('-': from standard input).
+    """Checks a job configuration ('-': from standard input), with its filters and calendars.
 
     Prints every problem with its path, and what is valid but not supported yet. Exit status
     0: the job can run; 2: it cannot.
     """
-    config = load_config(file)
+    config = load_bundle(file).config
     if unsupported := config.unsupported():
         raise Problems(_problem(file, path, message) for path, message in unsupported)
     click.echo(f"{_label(file)}: valid: {config!r}")
@@ -28,12 +28,12 @@ def check(file: Path) -> None:
         click.echo(f"{_label(file)}: warning: {warning}")
 
 
-def load_config(file: Path) -> JobConfig:
-    """The configuration of a file; Problems, one for each, if it is wrong."""
+def load_bundle(file: Path) -> JobBundle:
+    """The job of a file, with its filters and calendars; Problems, one for each, if it is wrong."""
     try:
         if str(file) == "-":
-            return JobConfig.parse(sys.stdin.buffer.read())
-        return JobConfig.parse(file)
+            return JobBundle.parse(sys.stdin.buffer.read())
+        return JobBundle.parse(file)
     except ConfigError as error:
         raise Problems(_problem(file, path, message) for path, message in error.problems) from None
 

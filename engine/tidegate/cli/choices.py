@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import JobConfig
 from ..errors import ConfigError
-from .check import load_config
+from .check import load_bundle
 from .failures import Problems
 from .shorthand import parse_detector
 
@@ -69,10 +69,17 @@ class Analysis:
             raise Problems(self._in_options(path, message) for path, message in error.problems) from None
         return config
 
+    def beside(self) -> dict[str, Any]:
+        """What a file with the job has beside it: its filters and calendars."""
+        if self.config is None:
+            return {}
+        bundle = load_bundle(self.config)
+        return {"filters": bundle.filters, "calendars": bundle.calendars}
+
     def _from_file(self, path: Path) -> JobConfig:
         if given := self.given():
             raise Problems(f"--config: the configuration has everything; leave out {', '.join(given)}")
-        config = load_config(path)
+        config = load_bundle(path).config
         if unsupported := config.unsupported():
             raise Problems(f"{path}: {where}: {message}" for where, message in unsupported)
         return config

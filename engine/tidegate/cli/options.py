@@ -38,7 +38,8 @@ _OPTIONS = (
     click.option(
         "--config",
         type=click.Path(path_type=Path),
-        help="A job configuration (JSON) instead of the options above.",
+        help='A job configuration (JSON) instead of the options above; or as "job" beside "filters" '
+        'and "calendars".',
     ),
 )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import click
 import pyarrow as pa
 
-from .. import ConfigError, DataCounts, DataError, Job
+from .. import ConfigError, DataCounts, DataError, Job, RequestError
 from ..config import JobConfig, ModelPlotConfig
+from ..jsonform import json_lines
+from ..kinds import KINDS
 from .choices import Analysis
-from .export import json_lines, write_table
+from .export import write_table
 from .failures import Problems
 from .interrupts import Interruptible
 from .outputs import Output
@@ -30,12 +32,21 @@ class Finished:
     config: JobConfig
     counts: DataCounts
     malformed: int
-    records: pa.Table
-    buckets: pa.Table
-    model_plot: pa.Table
+    tables: Mapping[str, pa.Table]
+    """Records, buckets, and what else was asked for, by kind."""
     series: int
     open_from: int | None
     """The time from which on buckets are not complete; None if no record is in such a bucket."""
+
+    @property
+    def records(self) -> pa.Table:
+        """The anomaly records."""
+        return self.tables["records"]
+
+    @property
+    def model_plot(self) -> pa.Table:
+        """The model plot, where it was asked for."""
+        return self.tables["model_plot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class Printing:
     top: int | None
     min_score: float
     as_json: bool
+    kind: str = "records"
 
 
 def run_job(
@@ -55,16 +67,24 @@ def run_job(
     interim: bool,
     threads: int | None,
     plot: ModelPlotConfig | None = None,
+    kinds: Collection[str] = (),
+    forecast: str | None = None,
 ) -> Finished:
     """Posts all records of the file to a job, and finalises all that is complete.
 
-    The job has the model plot that is asked for here, whatever its configuration says. Raises
-    Problems for a file that cannot be read or lacks what the job reads.
+    `kinds` are those of the results that are wanted beside records and buckets. The job has the model plot
+    that is asked for here, whatever its configuration says; where ``model_plot`` is wanted and none is
+    asked for, the configured one, or all series. `forecast` is how far ahead. Raises Problems for a file
+    that cannot be read or lacks what the job reads.
     """
     try:
         source = Source(file, key_fields(analysis.job_config()))
-        config = replace(settle(analysis, source), model_plot_config=plot)
-        job = Job(config, threads=threads)
+        config = settle(analysis, source)
+        if "model_plot" in kinds and plot is None:
+            configured = config.model_plot_config
+            plot = configured if configured is not None and configured.enabled else ModelPlotConfig(True)
+        config = replace(config, model_plot_config=plot)
+        job = Job(config, **analysis.beside(), threads=threads)
         malformed = _post_all(job, source, run)
     except ConfigError as error:
         raise Problems(f"{path}: {message}" for path, message in error.problems) from None
@@ -77,9 +97,15 @@ def run_job(
     latest = counts.latest_record_timestamp
     is_open = finalized is not None and latest is not None and latest >= finalized and not interim
     series = job.series_count
+    if forecast is not None:
+        try:
+            job.forecast(forecast)
+        except RequestError as error:
+            raise Problems(f"--forecast: {error}") from None
     job.close()
-    tables = job.records(), job.buckets(), job.model_plot()
-    return Finished(config, counts, malformed, *tables, series, finalized if is_open else None)
+    wanted = dict.fromkeys(("records", "buckets", *kinds, *(["model_plot"] if plot is not None else [])))
+    tables = {name: getattr(job, KINDS[name].reader)() for name in wanted}
+    return Finished(config, counts, malformed, tables, series, finalized if is_open else None)
 
 
 def _post_all(job: Job, source: Source, run: Interruptible) -> int:
@@ -109,39 +135,41 @@ def _holds(batch: pa.RecordBatch, name: str) -> bool:
     return name in batch.schema.names and batch.column(name).null_count < batch.num_rows
 
 
-def write_results(finished: Finished, outputs: Mapping[str, Output], run: Interruptible) -> None:
-    """Writes the outputs that are asked for."""
-    tables = {"--output": finished.records, "--buckets-output": finished.buckets}
+def write_results(
+    finished: Finished, outputs: Mapping[str, Output], kinds: Mapping[str, str], run: Interruptible
+) -> None:
+    """Writes the outputs that are asked for; `kinds` says of each option which results it is for."""
     for option, output in outputs.items():
         try:
-            write_table(tables[option], output)
+            write_table(kinds[option], finished.tables[kinds[option]], output)
         except OSError as error:
             raise Problems(f"{option}: {output.path}: {error.strerror or error}") from None
         run.reach(f"{output.path} was written")
 
 
 def print_results(finished: Finished, printing: Printing, run: Interruptible) -> None:
-    """Prints the anomalies, and a summary: on stderr where the records are JSON on stdout."""
+    """Prints the results, and a summary: on stderr where the results are JSON on stdout."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    shown = chosen(finished.records, printing.top, printing.min_score)
+    kind = KINDS[printing.kind]
+    shown = chosen(finished.tables[kind.name], printing.top, printing.min_score, kind)
     if printing.as_json:
         out = sys.stdout.buffer
-        for line in json_lines(shown):
+        for line in json_lines(kind.name, shown):
             out.write(line + b"\n")
         out.flush()
     else:
-        for text in lines(shown, finished.config):
+        for text in lines(shown, finished.config, kind):
             click.echo(text)
-        if finished.records.num_rows == 0:
-            click.echo("No anomalies.")
+        if finished.tables[kind.name].num_rows == 0:
+            click.echo("No anomalies." if kind.name == "records" else f"No {kind.name.replace('_', ' ')}.")
         click.echo()
     closing = summary(
         finished.counts,
-        buckets=finished.buckets.num_rows,
+        buckets=finished.tables["buckets"].num_rows,
         series=finished.series,
         anomalies=finished.records.num_rows,
-        shown=None if printing.as_json else shown.num_rows,
+        shown=None if printing.as_json or kind.name != "records" else shown.num_rows,
         seconds=run.seconds,
     )
     for text in (*notes(finished.counts, finished.malformed, finished.open_from), closing):

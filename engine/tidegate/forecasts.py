@@ -1,0 +1,91 @@
+"""The forecasts that a job keeps until they expire or are deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from .errors import RequestError
+from .forecast import Forecast
+from .results import FORECAST
+
+
+def now_ms() -> int:
+    """The time of the wall clock, by which forecasts expire."""
+    return int(time.time() * 1000)
+
+
+class Forecasts:
+    """Forecasts by their ids, in the order in which they were made."""
+
+    def __init__(self, job_id: str, now: Callable[[], int] = now_ms) -> None:
+        self._job_id = job_id
+        self._now = now
+        self._kept: dict[str, Forecast] = {}
+
+    def __len__(self) -> int:
+        return len(self._present())
+
+    def _present(self) -> dict[str, Forecast]:
+        """Those whose time is not over; the others go."""
+        now = self._now()
+        self._kept = {key: forecast for key, forecast in self._kept.items() if not forecast.is_expired(now)}
+        return self._kept
+
+    def add(self, forecast: Forecast) -> None:
+        """Keeps a forecast."""
+        self._present()[forecast.forecast_id] = forecast
+
+    def chosen(self, ids: str | None) -> list[Forecast]:
+        """All forecasts for None, ``_all`` or ``*``; else those of a comma list of ids.
+
+        Raises RequestError for ids that do not exist.
+        """
+        present = self._present()
+        if ids is None or ids in ("_all", "*"):
+            return list(present.values())
+        wanted = list(dict.fromkeys(part.strip() for part in ids.split(",")))
+        unknown = [name for name in wanted if name not in present]
+        if unknown:
+            raise RequestError(f"No forecast(s) [{', '.join(unknown)}] exists for job [{self._job_id}]")
+        return [present[name] for name in wanted]
+
+    def table(self, ids: str | None) -> pa.Table:
+        """The points of the chosen forecasts."""
+        return pa.concat_tables([FORECAST.empty_table(), *(one.points for one in self.chosen(ids))])
+
+    def delete(self, ids: str, *, allow_no_forecasts: bool) -> None:
+        """Drops the chosen forecasts; RequestError if there are none, unless ``_all`` may be none."""
+        chosen = self.chosen(ids)
+        if not chosen and not allow_no_forecasts:
+            raise RequestError(f"No forecast(s) [{ids}] exists for job [{self._job_id}]")
+        for forecast in chosen:
+            del self._kept[forecast.forecast_id]
+
+    def stats(self) -> dict[str, Any]:
+        """What job statistics say of the forecasts, as the JSON API has it."""
+        kept = list(self._present().values())
+        if not kept:
+            return {"total": 0, "forecasted_jobs": 0}
+        return {
+            "total": len(kept),
+            "forecasted_jobs": 1,
+            "memory_bytes": _statistics([one.points.get_total_buffer_size() for one in kept]),
+            "records": _statistics([one.points.num_rows for one in kept]),
+            "processing_time_ms": _statistics([one.processing_time_ms for one in kept]),
+            "status": {"finished": len(kept)},
+        }
+
+
+def _statistics(numbers: list[int]) -> dict[str, float]:
+    """Least, largest, mean and sum."""
+    total = sum(numbers)
+    return {
+        "min": float(min(numbers)),
+        "max": float(max(numbers)),
+        "avg": total / len(numbers),
+        "total": float(total),
+    }
