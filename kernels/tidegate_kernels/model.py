@@ -25,6 +25,7 @@ Time enters only as the model clock (ages, decays) and as the calendar phase.
     residual   variances, moving mean, level shift
     law        tails of errors     event      past events, the score
     bounds     what the plotted series were expected to be
+    rules      what is not to be reported, or hardly to be learned
     paging     blocks and pages between the state and the work space
 """
 
@@ -67,6 +68,7 @@ from tidegate_kernels.paging import (
 from tidegate_kernels.period import foretell_periods, learn_periods
 from tidegate_kernels.profile import bring_knots, keep_knots
 from tidegate_kernels.registry import device, kernel
+from tidegate_kernels.rules import finish_rules, hide, obey
 from tidegate_kernels.state import (
     AGREEMENT,
     ALIVE,
@@ -152,17 +154,24 @@ def begin_bucket(w: Array) -> None:
 
 
 @device
-def observe(w: Array, rates: Rates, now: Now, n_on: int) -> None:
+def observe(
+    w: Array, rates: Rates, now: Now, n_on: int, rules: Array, rule_s: Array, block: int, seconds: float
+) -> None:
     """Predicts, judges and trains the lanes that have a value: all at once, or a few one by one.
+
+    With ``rule_s`` not empty, as the custom rules say; then all at once.
 
     All bodies take the rates, needed or not: of a call with two arguments the compiler unrolls the
     loop before it looks inside, and makes scalar code of it (counts: 5800 ns a block instead of 1900).
     """
-    if n_on > FEW:
+    has_rules = len(rule_s) > 0
+    if n_on > FEW or has_rules:
         for lane in range(ALL_LANES):
             predict(w, lane, rates, now)
         for lane in range(ALL_LANES):
             scale(w, lane, rates, now)
+        if has_rules:
+            obey(w, rules, rule_s, block, seconds)
         for lane in range(ALL_LANES):
             judge_single(w, lane, rates)
         if rates.counts:
@@ -170,6 +179,8 @@ def observe(w: Array, rates: Rates, now: Now, n_on: int) -> None:
                 judge_count(w, lane, rates)
         for lane in range(ALL_LANES):
             judge(w, lane, rates)
+        if has_rules:
+            hide(w)
         for lane in range(ALL_LANES):
             compare(w, lane, rates, now)
         for lane in range(ALL_LANES):
@@ -183,6 +194,8 @@ def observe(w: Array, rates: Rates, now: Now, n_on: int) -> None:
                 train_records(w, lane, rates)
         for lane in range(ALL_LANES):
             train(w, lane, rates, now)
+        if has_rules:
+            finish_rules(w, rates, now)
         return
     for lane in range(ALL_LANES):
         if w[IS_ON + lane] > 0.0:
@@ -241,7 +254,7 @@ def summary(w: Array) -> tuple[int, float]:
     "i64(in i64[], in i64[], in i64[], in i32[], in f64[], in f64[],"
     " in i64[], in f64[], in i64[], in f64[], in i64[], in i64[], in f64[],"
     " out f64[], out i64[], out f32[], in i64[], in f64[], out f64[], out f32[],"
-    " i64, i64, i64, i64, in f64[], in u8[],"
+    " i64, i64, i64, i64, in f64[], in u8[], in f64[], in u64[],"
     " out i64[], out i64[], out f64[], out f64[], out f64[], out f64[],"
     " out f64[], out f64[], out f64[], out f64[],"
     " out f64[], out i64[], out f64[], out i64[])"
@@ -273,6 +286,8 @@ def update_blocks(
     learn: int,
     completeness_b: Array,
     plot_s: Array,
+    rules: Array,
+    rule_s: Array,
     out_bucket: Array,
     out_series: Array,
     out_actual: Array,
@@ -300,6 +315,9 @@ def update_blocks(
     ``plot_s`` is 1 for series whose bounds are asked for, and empty when there is none. Their blocks are
     looked at in every bucket, which changes no results and no state, and `plot_bucket` puts
     ``resume[PLOTTED]`` rows into ``out_bounds``, which then has room for LANES at least.
+
+    ``rules`` is the table that `rules` describes, ``rule_s`` which of them every series is in the scope of;
+    empty when there are none.
     """
     w = work
     rates = rates_of(settings)
@@ -385,7 +403,8 @@ def update_blocks(
             if page >= 0 and rates.is_long:
                 foretell_almanac(w, rates, now)
             if n_on > 0:
-                observe(w, rates, now, n_on)
+                seconds = bucket * settings[SPAN_MS] / 1000.0
+                observe(w, rates, now, n_on, rules, rule_s, block, seconds)
             if n_on > 0 and changed >= 0:
                 learn_periods(w, book, page, rates, bucket, clock)
                 if rates.is_long:

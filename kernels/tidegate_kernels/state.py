@@ -174,8 +174,9 @@ TAIL_SHARE = _row(_TEMPORARY + 39)  # how much this bucket counts for the tail
 PERIOD_PART = _row(_TEMPORARY + 40)  # of SEASON: g3 P,
 MONTH_PART = _row(_TEMPORARY + 41)  # g4 M,
 YEAR_PART = _row(_TEMPORARY + 42)  # and g5 Y
-SLOT = _row(_TEMPORARY + 43)  # the ring of a lane, less its mean: RING positions
-LAG = _row(_TEMPORARY + 43 + RING // LANES)  # its autocorrelation: LAGS positions
+RULED = _row(_TEMPORARY + 43)  # what custom rules do with this bucket; see `rules`
+SLOT = _row(_TEMPORARY + 44)  # the ring of a lane, less its mean: RING positions
+LAG = _row(_TEMPORARY + 44 + RING // LANES)  # its autocorrelation: LAGS positions
 LAGS = 112
 WORK_SIZE = int(LAG) + LAGS
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..patterns import pattern_problem
+from .analyzer import Analyzer, AnalyzerError
 from .detector import Detector, read_detector
 from .section import Section
 from .spans import DAY_MS, Span
@@ -95,6 +97,21 @@ class AnalysisConfig:
         names += [*self.influencers, self.summary_count_field_name, self.categorization_field_name]
         return tuple(dict.fromkeys(name for name in names if name is not None and name != MLCATEGORY))
 
+    def analyzer(self) -> Analyzer:
+        """How the messages to categorise are read."""
+        if self.categorization_analyzer is not None:
+            return Analyzer.parse(self.categorization_analyzer)
+        return Analyzer.filtering(self.categorization_filters)
+
+    @property
+    def category_partition(self) -> str | None:
+        """The partition field whose every value has categories of its own; None for one set of all."""
+        per_partition = self.per_partition_categorization
+        if per_partition is None or not per_partition.enabled:
+            return None
+        fields = (d.partition_field_name for d in self.detectors if MLCATEGORY in d.split_fields)
+        return next((name for name in fields if name is not None), None)
+
     def warning(self) -> str | None:
         """What is allowed but unwise about the bucket span, None if nothing is."""
         seconds = self.bucket_span.seconds
@@ -167,6 +184,8 @@ def read_analysis(section: Section) -> AnalysisConfig:
     _check_duplicates(section, detectors)
     _check_summary(section, config)
     _check_categorization(section, config, all_detectors_known=None not in detectors)
+    _check_reading(section, config)
+    _check_category_partition(section, config)
     _check_nested_fields(section, config)
     section.finish()
     return config
@@ -269,6 +288,40 @@ def _check_categorization(section: Section, config: AnalysisConfig, all_detector
             "categorization_filters cannot be used with categorization_analyzer - instead specify them as "
             "pattern_replace char_filters in the analyzer",
         )
+
+
+def _check_reading(section: Section, config: AnalysisConfig) -> None:
+    """Patterns and analyzers are such as can be followed."""
+    for i, pattern in enumerate(config.categorization_filters):
+        if problem := pattern_problem(pattern):
+            section.problem(f"categorization_filters[{i}]", problem)
+    if config.categorization_analyzer is not None:
+        try:
+            Analyzer.parse(config.categorization_analyzer)
+        except AnalyzerError as error:
+            for path, message in error.problems:
+                section.problem("categorization_analyzer" + (f".{path}" if path else ""), message)
+
+
+def _check_category_partition(section: Section, config: AnalysisConfig) -> None:
+    """With categories of its own for every partition, it is clear which field makes the partitions."""
+    partition = config.category_partition
+    if config.per_partition_categorization is None or not config.per_partition_categorization.enabled:
+        return
+    for detector in (d for d in config.detectors if MLCATEGORY in d.split_fields):
+        path, own = (
+            f"detectors[{detector.detector_index}].partition_field_name",
+            detector.partition_field_name,
+        )
+        rule = "for detectors that reference mlcategory when per-partition categorization is enabled"
+        if own is None:
+            section.problem(path, f"partition_field_name must be set {rule}")
+        elif own == MLCATEGORY:
+            section.problem(path, f"partition_field_name cannot be mlcategory {rule}")
+        elif own != partition:
+            section.problem(
+                path, f"partition_field_name must be the same {rule}: '{own}' is not '{partition}'"
+            )
 
 
 def _check_nested_fields(section: Section, config: AnalysisConfig) -> None:

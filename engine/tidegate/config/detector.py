@@ -59,6 +59,11 @@ class Detector:
         names = (self.by_field_name, self.over_field_name, self.partition_field_name)
         return tuple(name for name in names if name is not None)
 
+    def rule_paths(self) -> list[tuple[str, CustomRule]]:
+        """The custom rules with their places in the configuration of the job."""
+        path = f"analysis_config.detectors[{self.detector_index}].custom_rules"
+        return [(f"{path}[{k}]", rule) for k, rule in enumerate(self.custom_rules)]
+
     def default_description(self) -> str:
         """What the description is when none is given.
 

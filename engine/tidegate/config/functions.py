@@ -23,6 +23,8 @@ _NUMERIC = frozenset(
 """Features that are larger or smaller than usual."""
 _FEATURE_SIDES: Mapping[str, Side] = {"min": "low", "max": "high"}
 
+_WITHOUT_FORECAST = frozenset({"rare", "info_content", "time", "lat_long"})
+
 # What people type who know the idea but not our name for it; only used to suggest the right name.
 _SYNONYMS: Mapping[str, str] = {
     "average": "mean",
@@ -33,6 +35,13 @@ _SYNONYMS: Mapping[str, str] = {
     "total": "sum",
     "unique_count": "distinct_count",
     "variance": "varp",
+}
+
+
+_MODELS: Mapping[str, str] = {
+    "rare": "how often its partition saw something as rare",
+    "time": "the times at which the series usually is active",
+    "lat_long": "the places where the series usually is",
 }
 
 
@@ -62,13 +71,29 @@ class Function:
     """Whether a bucket without records has the value 0 for every active series, or no value at all."""
     value_conditions: bool = True
     """Whether custom rules may compare values; without it they may compare the time only."""
-    executed: bool = False
-    """Whether the engine executes the function today."""
+
+    @property
+    def model(self) -> str:
+        """What its values are compared with when there is no over field, for the documentation.
+
+        >>> FUNCTIONS["freq_rare"].model
+        'how often its partition saw something as rare'
+        """
+        return _MODELS.get(self.family, "the own past of the series: level, trend and seasons")
 
     @property
     def is_numeric(self) -> bool:
         """Whether its values are larger or smaller than usual; such functions all work with an over field."""
         return _NUMERIC.issuperset(self.features)
+
+    @property
+    def has_forecast(self) -> bool:
+        """Whether its values can be forecast: numbers that have a level, a trend and seasons.
+
+        >>> [name for name in ("count", "rare", "max", "lat_long") if FUNCTIONS[name].has_forecast]
+        ['count', 'max']
+        """
+        return self.family not in _WITHOUT_FORECAST
 
     def side_of(self, feature: str) -> Side:
         """Which values of one feature are unusual; the features of ``metric`` differ in this.
@@ -102,7 +127,6 @@ _TABLE: tuple[Function, ...] = (
             aliases=("c",),
             field_name="refused",
             zero_fill=True,
-            executed=True,
         )
     ),
     *_sided(
@@ -114,7 +138,6 @@ _TABLE: tuple[Function, ...] = (
             aliases=("nzc",),
             field_name="refused",
             over_field_name="refused",
-            executed=True,
         )
     ),
     *_sided(
@@ -124,7 +147,6 @@ _TABLE: tuple[Function, ...] = (
             "number of distinct values of the field",
             ("distinct_count",),
             aliases=("dc",),
-            executed=True,
         )
     ),
     Function(
@@ -135,7 +157,6 @@ _TABLE: tuple[Function, ...] = (
         field_name="refused",
         by_field_name="required",
         value_conditions=False,
-        executed=True,
     ),
     Function(
         "freq_rare",
@@ -146,7 +167,6 @@ _TABLE: tuple[Function, ...] = (
         by_field_name="required",
         over_field_name="required",
         value_conditions=False,
-        executed=True,
     ),
     *_sided(
         Function(
@@ -154,7 +174,6 @@ _TABLE: tuple[Function, ...] = (
             "info_content",
             "compressed size of the distinct values of the field",
             ("info_content",),
-            executed=True,
         )
     ),
     Function(
@@ -163,26 +182,20 @@ _TABLE: tuple[Function, ...] = (
         "mean, minimum and maximum of the field",
         ("mean", "min", "max"),
         value_conditions=False,
-        executed=True,
     ),
-    *_sided(Function("mean", "mean", "mean of the field", ("mean",), aliases=("avg",), executed=True)),
-    *_sided(Function("median", "median", "median of the field", ("median",), executed=True)),
-    Function("min", "min", "minimum of the field", ("min",), side="low", executed=True),
-    Function("max", "max", "maximum of the field", ("max",), side="high", executed=True),
-    *_sided(Function("varp", "varp", "population variance of the field", ("varp",), executed=True)),
-    *_sided(Function("sum", "sum", "sum of the field", ("sum",), zero_fill=True, executed=True)),
-    *_sided(
-        Function(
-            "non_null_sum", "non_null_sum", "sum of the field, where it has values", ("sum",), executed=True
-        )
-    ),
+    *_sided(Function("mean", "mean", "mean of the field", ("mean",), aliases=("avg",))),
+    *_sided(Function("median", "median", "median of the field", ("median",))),
+    Function("min", "min", "minimum of the field", ("min",), side="low"),
+    Function("max", "max", "maximum of the field", ("max",), side="high"),
+    *_sided(Function("varp", "varp", "population variance of the field", ("varp",))),
+    *_sided(Function("sum", "sum", "sum of the field", ("sum",), zero_fill=True)),
+    *_sided(Function("non_null_sum", "non_null_sum", "sum of the field, where it has values", ("sum",))),
     Function(
         "time_of_day",
         "time",
         "mean time of the day of the records, in seconds since 00:00 UTC",
         ("time",),
         field_name="refused",
-        executed=True,
     ),
     Function(
         "time_of_week",
@@ -190,7 +203,6 @@ _TABLE: tuple[Function, ...] = (
         "mean time of the week of the records, in seconds since Thursday 00:00 UTC",
         ("time",),
         field_name="refused",
-        executed=True,
     ),
     Function(
         "lat_long",
@@ -198,7 +210,6 @@ _TABLE: tuple[Function, ...] = (
         "mean position of a 'latitude,longitude' field",
         ("lat_long",),
         value_conditions=False,
-        executed=True,
     ),
 )
 

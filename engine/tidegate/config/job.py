@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import NotSupportedError
+from ..errors import ConfigError, NotSupportedError
 from .analysis import AnalysisConfig, read_analysis
 from .data_description import DataDescription, read_data_description
+from .filters import Filter
 from .limits import AnalysisLimits, read_limits
 from .model_plot import ModelPlotConfig, read_model_plot
 from .names import ID_RULE, MAX_ID_LENGTH, is_valid_id
@@ -104,6 +106,19 @@ class JobConfig:
         """Raises NotSupportedError with everything `unsupported` lists, if there is anything."""
         if unsupported := self.unsupported():
             raise NotSupportedError(unsupported)
+
+    def require_filters(self, filters: Iterable[Filter]) -> None:
+        """Raises ConfigError for every scope of a custom rule that names none of the filters."""
+        known = {one.filter_id for one in filters}
+        problems = [
+            (f"{path}.scope.{entry.field}.filter_id", f"No filter with id [{entry.filter_id}] exists")
+            for detector in self.analysis_config.detectors
+            for path, rule in detector.rule_paths()
+            for entry in rule.scope
+            if entry.filter_id not in known
+        ]
+        if problems:
+            raise ConfigError(problems)
 
     def to_dict(self) -> dict[str, Any]:
         """The completed configuration as the JSON API shows it; parsing it gives an equal one."""

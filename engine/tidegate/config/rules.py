@@ -13,6 +13,7 @@ __all__ = ["CustomRule", "RuleCondition", "RuleScope", "read_rules"]
 _ACTIONS = ("skip_result", "skip_model_update", "force_time_shift")
 _APPLIES_TO = ("actual", "typical", "diff_from_typical", "time")
 _OPERATORS = ("gt", "gte", "lt", "lte")
+_MOST_RULES = 64
 _FILTER_TYPES = ("include", "exclude")
 
 
@@ -52,6 +53,16 @@ class CustomRule:
     time_shift_s: int | None = None
     """By how much ``force_time_shift`` moves the model's clock, in seconds."""
 
+    @property
+    def shifts_time(self) -> bool:
+        """Whether it moves the model's clock."""
+        return "force_time_shift" in self.actions
+
+    @property
+    def compares_values(self) -> bool:
+        """Whether a condition is on anything but the time."""
+        return any(condition.applies_to != "time" for condition in self.conditions)
+
     def to_dict(self) -> dict[str, Any]:
         """The rule as the JSON API shows it."""
         shown: dict[str, Any] = {"actions": list(self.actions)}
@@ -78,7 +89,9 @@ def read_rules(
                 "detector_rules", "detector_rules is the old name of custom_rules; give only one"
             )
         key = "detector_rules"
-    sections = (section for section in detector.sections(key) if section is not None)
+    sections = [section for section in detector.sections(key) if section is not None]
+    if len(sections) > _MOST_RULES:
+        detector.problem(key, f"{key} has {len(sections)} rules; at most {_MOST_RULES} are allowed")
     return tuple(_read_rule(section, function, fields) for section in sections)
 
 
@@ -98,6 +111,8 @@ def _read_rule(section: Section, function: Function | None, fields: tuple[str, .
         )
         section.problem("conditions", message)
     shift = _read_time_shift(section)
+    if "force_time_shift" in actions and shift is None:
+        section.problem("params", "force_time_shift requires params.force_time_shift.time_shift_amount")
     section.finish()
     return CustomRule(actions, scope, conditions, shift)
 

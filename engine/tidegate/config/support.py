@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from .analysis import AnalysisConfig
 from .detector import Detector
-from .limits import DEFAULT_CATEGORIZATION_EXAMPLES_LIMIT
 
 if TYPE_CHECKING:
     from .job import JobConfig
@@ -47,37 +46,26 @@ def _of_storage(config: JobConfig) -> Iterator[tuple[str, str]]:
         value = getattr(config, key)
         if value != default[key]:
             yield key, f"{key} {value}" if isinstance(value, int) else f"{key} '{value}'"
-    examples = config.analysis_limits.categorization_examples_limit
-    if examples != DEFAULT_CATEGORIZATION_EXAMPLES_LIMIT:
-        key = "categorization_examples_limit"
-        yield f"analysis_limits.{key}", f"{key} {examples}"
 
 
 def _of_detector(detector: Detector) -> Iterator[tuple[str, str]]:
-    if not detector.spec.executed:
-        yield "function", f"function '{detector.function}'"
-    if detector.exclude_frequent != "none":
-        yield "exclude_frequent", f"exclude_frequent '{detector.exclude_frequent}'"
-    if detector.custom_rules:
-        yield "custom_rules", f"custom_rules ({len(detector.custom_rules)} given)"
+    for k, rule in enumerate(detector.custom_rules):
+        if rule.shifts_time and rule.compares_values:
+            yield f"custom_rules[{k}]", "force_time_shift in a rule with conditions on values"
 
 
 def _of_analysis(analysis: AnalysisConfig) -> Iterator[tuple[str, str]]:
-    for key in ("summary_count_field_name", "categorization_field_name"):
-        if getattr(analysis, key) is not None:
-            yield key, f"{key} '{getattr(analysis, key)}'"
-    if analysis.categorization_filters:
-        yield (
-            "categorization_filters",
-            f"categorization_filters ({len(analysis.categorization_filters)} given)",
+    if analysis.summary_count_field_name is not None:
+        for detector in analysis.detectors:
+            if detector.spec.family == "median":
+                what = f"function '{detector.function}' of data that is summarised already"
+                yield f"detectors[{detector.detector_index}].function", what
+    if analysis.multivariate_by_fields:
+        what = (
+            "multivariate_by_fields 'true' (a common model of correlated by values: every value has a model "
+            "of its own here; leave it out, and where a relation matters post the ratio or the difference of "
+            "the two as a field of its own)"
         )
-    if analysis.categorization_analyzer is not None:
-        named = isinstance(analysis.categorization_analyzer, str)
-        shown = f"'{analysis.categorization_analyzer}'" if named else "with its own filters"
-        yield "categorization_analyzer", f"categorization_analyzer {shown}"
-    per_partition = analysis.per_partition_categorization
-    if per_partition is not None and per_partition.enabled:
-        yield "per_partition_categorization.enabled", "per_partition_categorization with enabled 'true'"
-    for key in ("multivariate_by_fields", "use_per_partition_normalization"):
-        if getattr(analysis, key):
-            yield key, f"{key} 'true'"
+        yield "multivariate_by_fields", what
+    if analysis.use_per_partition_normalization:
+        yield "use_per_partition_normalization", "use_per_partition_normalization 'true'"

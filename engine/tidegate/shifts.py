@@ -1,0 +1,58 @@
+"""Which events and rules shift time, and which of them have done so: each does it once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from .config import CustomRule, ScheduledEvent
+from .lanes import Lane
+from .rules import first_bucket
+
+
+class TimeShifts:
+    """The shifts of time of a job, made at the first bucket of an event, or that a rule holds for."""
+
+    def __init__(self, span_ms: int) -> None:
+        self._span_ms = span_ms
+        self._events: list[ScheduledEvent] = []
+        self._rules: list[tuple[Lane, int, CustomRule]] = []
+        self._made: set[ScheduledEvent | tuple[int, CustomRule]] = set()
+
+    def set_events(self, events: Iterable[ScheduledEvent], first_open: int | None) -> None:
+        """Replaces the events; those that ended before the first open bucket come too late."""
+        self._events = [event for event in events if event.force_time_shift_s is not None]
+        if first_open is not None:
+            self._made.update(e for e in self._events if e.buckets(self._span_ms)[1] <= first_open)
+
+    def set_rules(self, lanes: Iterable[Lane]) -> None:
+        """Takes the rules that the detectors have now."""
+        self._rules = [
+            (lane, index, rule)
+            for lane in lanes
+            for index, known in lane.rules.items()
+            for rule in known.rules
+            if rule.shifts_time and (index, rule) not in self._made
+        ]
+
+    def make(self, bucket: int, lanes: Iterable[Lane]) -> int:
+        """Makes the shifts that are due before a bucket; the bucket before which the next one is.
+
+        Events are not waited for: where one begins a pass ends anyway.
+        """
+        due = [e for e in self._events if e not in self._made and e.buckets(self._span_ms)[0] <= bucket]
+        for event in sorted(due, key=lambda event: event.start_ms):
+            for lane in lanes:
+                lane.shift_time(event.force_time_shift_s or 0)
+            self._made.add(event)
+        soonest = sys.maxsize
+        for waiting in list(self._rules):
+            lane, index, rule = waiting
+            at = first_bucket(rule, bucket, self._span_ms)
+            if at == bucket:
+                lane.shift_by_rule(index, rule)
+                self._made.add((index, rule))
+                self._rules.remove(waiting)
+            elif at is not None:
+                soonest = min(soonest, at)
+        return soonest
