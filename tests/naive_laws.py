@@ -179,7 +179,7 @@ class Events:
         return max(sum(self.past), TINY) / 5.0
 
     def weigh(self, clock: float, x: float, days_per_bucket: float) -> float:
-        """What counts of a magnitude, a tenth of it for an echo; then the history knows it."""
+        """A magnitude in means of the past, a twentieth of an echo; then the history knows it."""
         if self.is_open and clock - self.start > 40.0:
             least, *others = sorted(self.past)
             self.past = [max(least, self.largest), *others]
@@ -187,13 +187,13 @@ class Events:
         if self.is_open:
             is_echo = x < 1.1 * self.largest
             self.largest = max(self.largest, x)
-            return 0.1 * x if is_echo else x
+            return 0.05 * x / max(self.mean, self.largest) if is_echo else x / self.mean
         if (clock - self.start) * days_per_bucket >= 7.0:
             self._fade(clock, days_per_bucket)
         if x > 0.7 * sum(self.past) / 5.0:
             self._fade(clock, days_per_bucket)
             self.is_open, self.largest = True, x
-        return x
+        return x / self.mean
 
     def _fade(self, clock: float, days_per_bucket: float) -> None:
         keep = 0.995 ** min((clock - self.start) * days_per_bucket, 3650.0)

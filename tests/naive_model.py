@@ -6,6 +6,7 @@ Written to be compared with ``tidegate_kernels.model``, number by number. Clocks
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,6 +35,10 @@ from tests.naive_period import Period
 from tests.naive_siblings import Prior
 
 HUGE = 1e140
+
+
+Ruling = Callable[[int, float, float], frozenset[str]]
+"""The actions of custom rules by bucket, value and typical value."""
 
 
 class Result(NamedTuple):
@@ -112,6 +117,9 @@ class NaiveSeries:
         self.mean_error = 0.0
         self.single_events, self.mean_events = Events(), Events()
         self.shift: Shift | None = None
+        self.ruling: Ruling | None = None
+        self.ruled: frozenset[str] = frozenset()
+        """What the custom rules do with the value at hand."""
 
     @property
     def noise(self) -> float:
@@ -146,12 +154,17 @@ class NaiveSeries:
         self._scale(look, records)
         self._judge(look)
         multi = self.multi.after(look.z, look.gap)
+        typical = square_above_zero(look.typical) if self.is_root else look.typical
+        self.ruled = frozenset() if self.ruling is None else self.ruling(bucket, value, typical)
         result = None
         own = self.prior.count
         if look.age >= max(14.0 - own, 3.0) and self.count >= max(4.5 - own / 4.0, 2.0):
             result = self._score(look, multi, value, is_data)
         if is_data or not self.is_sparse:
-            self._learn(look, multi, is_data, records)
+            if "skip_model_update" in self.ruled:
+                self._learn_faintly(look, is_data, records)
+            else:
+                self._learn(look, multi, is_data, records)
         return result
 
     @property
@@ -276,7 +289,7 @@ class NaiveSeries:
             multiple = 0.0
         s = max(-min(single, multiple) - math.log(tests), 0.0)
         s = min(self.tail.corrected(s), most)
-        learns = is_data or not self.is_sparse
+        learns = (is_data or not self.is_sparse) and "skip_model_update" not in self.ruled
         if learns:
             look.tail_share = self.tail.learn(min(both, most), self.settings.tail_memory)
             if look.count is not None:
@@ -284,6 +297,8 @@ class NaiveSeries:
         bounds = [look.typical, look.typical - 2.0 * look.sd_e, look.typical + 2.0 * look.sd_e]
         if self.is_root:
             bounds = [square_above_zero(x) for x in bounds]
+        if "skip_result" in self.ruled:
+            return Result(value, 0.0, single, multiple, *bounds, 0.0)
         score = self._event_score(look, look.actual - bounds[0], absolute_score(s), learns)
         return Result(value, -s, single, multiple, *bounds, score)
 
@@ -296,7 +311,7 @@ class NaiveSeries:
         side, sizes = self.settings.side, []
         for events, x in ((self.single_events, error), (self.mean_events, mean)):
             x = max(x * side, 0.0) if side else abs(x)
-            sizes.append(events.weigh(look.clock, x, 1.0 / self.settings.day) / events.mean)
+            sizes.append(events.weigh(look.clock, x, 1.0 / self.settings.day))
         ratio = min(max(sizes[0], 0.95 * sizes[1]), 1e100)
         trusted = min((1.0 + look.days) / 3.0, 1.0)  # no season is known before two days have passed
         return trusted * min(allowed, 100.0 * ratio * ratio / (3.0 + ratio * ratio))
@@ -341,6 +356,29 @@ class NaiveSeries:
             self._see_presence(look.age, float(is_data))
         if is_data:
             self.occupancy_before = self.occupancy
+
+    def _learn_faintly(self, look: Look, is_data: bool, records: float) -> None:
+        """Level, slope, variances, evidence and profiles with a weight of 0.005; nothing else."""
+        settings, weight = self.settings, 0.005
+        if not is_data:
+            present = clip(2.0 * self.occupancy, 1e-6, 1.0)
+            weight *= present * clip(4.0 * self.occupancy_before - 1.0, 0.0, 1.0)
+        before, n = self.count, self.count + weight
+        self.count = min(n, 1.0 / settings.spread_rate)
+        self._learn_variances(look, n, weight)
+        within = clip(look.r, -3.0 * look.sd_r, 3.0 * look.sd_r)
+        self.slope += settings.slope_rate * weight * within * (1.0 - look.young)
+        self.level = look.line + max(1.0 / n, settings.level_rate) * weight * look.r
+        self._learn_evidence(look, weight)
+        if self.is_seasonal:
+            self._learn_profiles(look, weight)
+        if self.count >= 12.0 and self.error_level > 0.0:
+            self.is_seasonal = True
+        self.carry = look.r * weight
+        self.last = look.clock
+        if is_data:
+            self.last_data = look.clock
+            self.records += max(1.0 / (before + 1.0), 0.02) * (records - self.records)
 
     def _see_presence(self, age: float, is_there: float) -> None:
         """How often a bucket has data: the mean of the first fifty, then an exponential one."""

@@ -43,7 +43,7 @@ Array = Any
 EVENT_WINDOW = 6.0  # of the moving mean that events are measured by
 EVENT_OPENS = 0.7  # a magnitude above this share of the reference opens an event
 EVENT_REPEAT = 1.1  # within an event only 10% more than its maximum scores in full,
-EVENT_ECHO = 0.1  # all else at this share
+EVENT_ECHO = 0.05  # all else at this share, and beside the event itself
 EVENT_MEAN_SHARE = 0.95  # the moving mean counts for less than a single bucket
 EVENT_HALF = 3.0  # squared magnitude, in references, that may score 50
 ABSOLUTE_HALF = 20.0  # squared -ln p that may score 50
@@ -105,8 +105,9 @@ def weigh_event(w: Array, lane: int, history: int, size: int, rates: Rates, cloc
     An event opens when x passes EVENT_OPENS of the mean of the past events and lasts REFRACTORY
     buckets; only its maximum is remembered, in the smallest slot if larger, at the first x after
     that. Within it all that does not exceed the maximum before it by 10% is an echo and counts for
-    EVENT_ECHO. The slots fade, by 0.5% per day since EVENT_START, when an event opens, and by
-    themselves at the first x that is EVENT_FADES days after it; EVENT_START is moved on both times.
+    EVENT_ECHO, in means of the history or in maxima of the event, whichever are larger. The slots
+    fade, by 0.5% per day since EVENT_START, when an event opens, and by themselves at the first x
+    that is EVENT_FADES days after it; EVENT_START is moved on both times.
     """
     x, largest = w[size + lane], w[history + EVENT_MAX + lane]
     if largest > 0.0 and clock - w[history + EVENT_START + lane] > REFRACTORY:
@@ -155,15 +156,29 @@ def close_event(w: Array, lane: int, history: int, largest: float) -> None:
 
 
 @device
+def share_of_past(w: Array, lane: int, history: int, size: int) -> float:
+    """A magnitude, as far as it counts, in means of the slots of its history; an echo in its event at least.
+
+    An echo is what is below half of an open event's maximum: EVENT_ECHO sees to that.
+    """
+    x, largest = w[size + lane], w[history + EVENT_MAX + lane]
+    past = w[history + EVENT_SUM + lane]
+    if x < 0.5 * largest:
+        past = max(past, EVENT_SLOTS * largest)
+    share: float = x * EVENT_SLOTS / max(past, TINY)
+    return share
+
+
+@device
 def set_score(w: Array, lane: int, rates: Rates, clock: float) -> None:
     """The score: the smaller of what p allows and what the past events of the series allow.
 
-    The magnitudes, as far as they count, are divided by the mean of the slots of their history (at
-    least TINY / EVENT_SLOTS); x = max(single, EVENT_MEAN_SHARE mean). Of a series that has not yet seen
-    two days, and so no season, the score counts for a third, and more by the hour.
+    Of the magnitudes as far as they count, `share_of_past`, x = max(single, EVENT_MEAN_SHARE mean). Of a
+    series that has not yet seen two days, and so no season, the score counts for a third, and more by the
+    hour.
     """
-    single = w[SINGLE_EVENT + lane] * EVENT_SLOTS / max(w[EVENT_SINGLE + EVENT_SUM + lane], TINY)
-    mean = w[MEAN_EVENT + lane] * EVENT_SLOTS / max(w[EVENT_MEAN + EVENT_SUM + lane], TINY)
+    single = share_of_past(w, lane, EVENT_SINGLE, SINGLE_EVENT)
+    mean = share_of_past(w, lane, EVENT_MEAN, MEAN_EVENT)
     relative = relative_score(max(single, EVENT_MEAN_SHARE * mean))
     trusted = min((1.0 + (clock - w[FIRST + lane]) * rates.days) * (1.0 / 3.0), 1.0)
     w[SCORE + lane] = trusted * min(absolute_score(-w[LOG_P + lane]), relative)
