@@ -50,6 +50,7 @@ class ModelRun:
         self.scored: list[int] = []
         self.plot_s = np.empty(0, np.uint8)
         self.bounds: list[tuple[float, ...]] = []
+        self.rules, self.rule_s = np.empty(0), np.empty(0, np.uint64)
 
     def plot(self, *series: int) -> ModelRun:
         """Asks for the bounds of these series; they come in rows of `bounds.PLOT_BUCKET` and so on."""
@@ -94,7 +95,7 @@ class ModelRun:
                 values_sb.T[cells.T][order], np.full(len(at_c), records), *phases,
                 self.state, self.page_b, self.pages, self.free, self.settings, work, scratch,
                 bucket_from, bucket_from + n, clock_offset, learn, np.full(n, completeness),
-                self.plot_s, *outs, minimum, scored, bounds, resume,
+                self.plot_s, self.rules, self.rule_s, *outs, minimum, scored, bounds, resume,
             )  # fmt: skip
             self.bounds += map(tuple, bounds.reshape(-1, model.BOUNDS)[: resume[model.PLOTTED]].tolist())
             rows += zip(*(out[:found].tolist() for out in outs), strict=True)

@@ -11,7 +11,17 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from tests.naive_cells import OF_TEXTS, Cell, Diagnostics, NaiveDetector, Record, number, parse_time, span_ms
+from tests.naive_cells import (
+    OF_TEXTS,
+    Cell,
+    Diagnostics,
+    NaiveDetector,
+    Record,
+    number,
+    parse_time,
+    span_ms,
+    summary_count,
+)
 
 from tidegate.timeline import MAX_FILLED_BUCKETS as MAX_FILLED
 from tidegate.timeline import jump_limit_ms
@@ -59,9 +69,11 @@ class NaiveJob:
         self.latency = buckets * self.span
         self.model = model
         self._time_field = data.get("time_field", "time")
+        self._summary = analysis.get("summary_count_field_name")
         self._time_format = data.get("time_format", "epoch_ms")
         roles = [(d.value, d.by, d.partition) for d in self.detectors]
         self._analysed = {name for role in roles for name in role if name is not None}
+        self._analysed |= {self._summary} - {None}
         numeric = {d.value for d in self.detectors if d.features[0] not in ("count", *OF_TEXTS)}
         self._numeric = numeric - {None}
         self._limit = jump_limit_ms(self.span)
@@ -365,18 +377,25 @@ class NaiveJob:
         for bucket in range(first, last, self.span):
             self._result(bucket, self._open.get(bucket, []), is_interim=True)
 
+    def event_count(self, records: Sequence[Record]) -> int:
+        """How many records there are, or are summarised."""
+        if self._summary is None:
+            return len(records)
+        return int(sum(summary_count(record.get(self._summary)) or 0.0 for record in records))
+
     def _result(self, bucket: int, records: Sequence[Record], *, is_interim: bool) -> None:
         if self._sweep:
             self._interim, self._interim_records = [], []
             self._sweep = False
         results = self._interim if is_interim else self._final
-        results.append({"timestamp": bucket, "event_count": len(records), "is_interim": is_interim})
+        events = self.event_count(records)
+        results.append({"timestamp": bucket, "event_count": events, "is_interim": is_interim})
         found = self._interim_records if is_interim else self._final_records
         cells = self.interim_cells if is_interim else self.cells
         index, learn = bucket // self.span, not is_interim
         for detector in self.detectors:
             for feature in detector.features:
-                for cell in detector.cells(feature, bucket, records):
+                for cell in detector.cells(feature, bucket, records, self._summary):
                     cells[detector.index, feature].append(cell)
                     if self.model is not None:
                         key = SeriesKey(detector.index, feature, cell.by, cell.partition)

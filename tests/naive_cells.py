@@ -62,8 +62,13 @@ class NaiveDetector(NamedTuple):
             config.get("use_null", False),
         )
 
-    def cells(self, feature: str, bucket: int, records: Sequence[Record]) -> Iterator[Cell]:
-        """The cells that the records of a bucket come to."""
+    def cells(
+        self, feature: str, bucket: int, records: Sequence[Record], summary: str | None = None
+    ) -> Iterator[Cell]:
+        """The cells that the records of a bucket come to; ``summary`` is the field of their count, if any."""
+        if summary is not None:
+            yield from self._weighted_cells(feature, bucket, records, summary)
+            return
         groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for record in records:
             by = key_text(record.get(self.by)) if self.by is not None else ""
@@ -79,6 +84,56 @@ class NaiveDetector(NamedTuple):
                 groups[by, partition].append(sample)
         for (by, partition), samples in sorted(groups.items()):
             yield Cell(bucket, by, partition, statistic(feature, samples), len(samples))
+
+    def _weighted_cells(
+        self, feature: str, bucket: int, records: Sequence[Record], summary: str
+    ) -> Iterator[Cell]:
+        """The same of summarised records; a series of which nothing is known has a cell without a sample."""
+        groups: dict[tuple[str, str], list[tuple[Any, float]]] = defaultdict(list)
+        for record in records:
+            count = summary_count(record.get(summary))
+            by = key_text(record.get(self.by)) if self.by is not None else ""
+            partition = key_text(record.get(self.partition)) if self.partition is not None else ""
+            if (self.by is not None and by == "" and not self.use_null) or count == 0.0:
+                continue
+            if count is None:
+                if feature in ("count", "sum"):
+                    groups[by, partition] += []
+                continue
+            value = record.get(self.value) if self.value is not None else None
+            sample: Any = 1
+            if feature != "count":
+                sample = key_text(value) or None if feature == "distinct_count" else number(value)
+            if sample is not None:
+                groups[by, partition].append((sample, count))
+        for (by, partition), samples in sorted(groups.items()):
+            counts_once = feature in ("sum", "distinct_count")
+            records_of = len(samples) if counts_once else int(sum(w for _, w in samples))
+            yield Cell(
+                bucket, by, partition, weighted_statistic(feature, samples) if samples else None, records_of
+            )
+
+
+def summary_count(value: Any) -> float | None:
+    """How many records a summarised one stands for: None is not known, 0 ignored."""
+    if value is None or value in ("", "null"):
+        return None
+    known = number(value)
+    count = 0.0 if known is None else math.floor(known + 0.5)
+    return count if 1 <= count <= 2.0**53 else 0.0
+
+
+def weighted_statistic(feature: str, samples: Sequence[tuple[Any, float]]) -> float | None:
+    """The feature of the samples, each with how often it counts."""
+    values, total = [x for x, _ in samples], sum(w for _, w in samples)
+    if feature == "count":
+        return total
+    if feature not in ("mean", "varp"):
+        return statistic(feature, values)
+    mean = math.fsum(x * (w / total) for x, w in samples)
+    if feature == "mean":
+        return _finite(mean)
+    return _finite(sum(w * (x - mean) ** 2 for x, w in samples) / total) if total >= 3 else None
 
 
 def statistic(feature: str, samples: Sequence[Any]) -> float | None:

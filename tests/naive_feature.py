@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 from tests.naive_laws import Settings
-from tests.naive_model import NaiveSeries, Result
+from tests.naive_model import NaiveSeries, Result, Ruling
 from tests.naive_siblings import Prior, common
 
 
@@ -18,6 +18,8 @@ class NaiveFeature:
         self.settings = settings
         self.series: dict[Hashable, NaiveSeries] = {}
         self.prior = Prior()
+        self.ruling_of: Callable[[Hashable], Ruling] | None = None
+        """The custom rules as each series has to obey them."""
 
     def ask_siblings(self) -> None:
         """Lets all series know what they have in common."""
@@ -28,6 +30,7 @@ class NaiveFeature:
         twin = NaiveFeature(self.settings._replace(zero_fill=False))
         twin.series = copy.deepcopy(self.series)
         twin.prior = self.prior._replace(shape=())
+        twin.ruling_of = self.ruling_of
         return twin
 
     def observe(
@@ -53,6 +56,7 @@ class NaiveFeature:
                     series.last_data = clock
             elif series is not None and (is_data or not series.passes_over(clock)):
                 series.prior = self.prior
+                series.ruling = None if self.ruling_of is None else self.ruling_of(key)
                 result = series.observe(bucket, clock, value, records, is_data, completeness)
                 if result is not None:
                     results[key] = result

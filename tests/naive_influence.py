@@ -18,8 +18,7 @@ from tests.naive_scores import NaiveHistory
 Row = Mapping[str, Any]
 CUTOFF = 0.4
 MOST_VALUES = 10
-WITHOUT = ("count", "sum", "mean", "varp", "median")
-ALONE = ("min", "max", "distinct_count")
+DISTINCT = ("distinct_count", "info_content")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def value_of(feature: str, name: str | None, rows: Sequence[Row]) -> float | Non
     """The feature of some rows; None without a value."""
     if feature == "count":
         return float(len(rows))
-    if feature == "distinct_count":
+    if feature in DISTINCT:
         return float(len({key_text(row.get(name)) for row in rows} - {""}))
     samples = [x for x in (number(row.get(name)) for row in rows) if x is not None]
     if feature == "sum":
@@ -69,24 +68,32 @@ def influence(result: Result, detector: NaiveDetector, rows: Sequence[Row], name
     """The influence of one value of one field on a result."""
     mine = rows_of(detector, result, rows)
     feature, x, t = result.feature, result.actual, result.typical
-    if x == t or (feature == "distinct_count" and x < t):
+    if x == t or (feature in DISTINCT and x < t):
         return 0.0
     bound = result.upper if x > t else result.lower
     away = abs(x - t) / abs(bound - t) if bound != t else math.inf
     k = 1.0
     if 1.25 < away < math.inf and result.log_p_single < 0.0:
         k = min(max(math.log(result.log_p_single / math.log(0.05)) / math.log(away), 0.5), 2.0)
+    weight = min(away, 1.0)
+
+    # Every distinct value has the same share of the information.
+    unit = x / (value_of(feature, detector.value, mine) or math.nan) if feature == "info_content" else 1.0
+
+    def left(rows: Sequence[Row]) -> float | None:
+        changed = value_of(feature, detector.value, rows)
+        return None if changed is None else max((changed * unit - t) / (x - t), 0.0) ** k
+
     with_value = [row for row in mine if key_text(row.get(name)) == value]
     without = [row for row in mine if key_text(row.get(name)) != value]
-    if feature in WITHOUT:
-        changed = value_of(feature, detector.value, without)
-        if changed is None:
-            return min(away, 1.0)
-        return max(1.0 - max((changed - t) / (x - t), 0.0) ** k, 0.0) * min(away, 1.0)
-    alone = value_of(feature, detector.value, with_value)
-    if alone is None:
-        return 0.0
-    return min(max((alone - t) / (x - t), 0.0) ** k, 1.0) * min(away, 1.0)
+    alone, rest = left(with_value), left(without)
+    if feature in ("min", "max"):
+        return min(alone or 0.0, 1.0) * weight
+    gone = 1.0 if rest is None else max(1.0 - rest, 0.0)
+    if feature in DISTINCT:
+        assert alone is not None
+        gone = max(gone, min(alone * alone, 1.0))
+    return gone * weight
 
 
 def all_influences(

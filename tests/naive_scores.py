@@ -7,13 +7,15 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.naive import NaiveJob, SeriesKey
 from tests.naive_cells import span_ms
 from tests.naive_feature import NaiveFeature
 from tests.naive_laws import DAY_MS, Settings, absolute_score, clip
-from tests.naive_model import Result
+from tests.naive_model import Result, Ruling
+from tests.naive_rules import actions
 from tests.naive_siblings import REFRESH_DAYS
 
 SIGNIFICANT = math.log(0.01)
@@ -146,6 +148,10 @@ class NaiveModel:
         self.cells: dict[tuple[int, str], dict[Hashable, tuple[float, float]]] = defaultdict(dict)
         self.events = 0
         """Records of the bucket that comes, set before its cells."""
+        self.filters: dict[str, list[str]] = {}
+        """The items of the filters that custom rules refer to."""
+        self.is_silent = False
+        """Whether what is found is to be taken for nothing."""
         self.bucket_scores: dict[tuple[int, bool], tuple[float, float]] = {}
         """Log p and score by (timestamp, is_interim)."""
 
@@ -179,17 +185,19 @@ class NaiveModel:
                 if log_p < SIGNIFICANT:
                     found.append((log_p, index, key, result))
         found.sort(key=lambda row: row[0])
+        if self.is_silent:
+            found, min_log_p = [], 0.0
         day = bucket * self.span // DAY_MS
         pairs = [(log_p, result.score) for log_p, _, _, result in found]
         scores, *of_bucket = self.history.score(day, pairs, min_log_p, scored)
         self.bucket_scores[bucket * self.span, not learn] = (of_bucket[0], of_bucket[1])
         if learn:
             self.usual.learn(self.events)
-            self._ask_siblings(bucket)
+            self.ask_siblings(bucket)
         records = [self._record(bucket, *row, score) for row, score in zip(found, scores, strict=True)]
         return records[:MAX_RECORDS]
 
-    def _ask_siblings(self, bucket: int) -> None:
+    def ask_siblings(self, bucket: int) -> None:
         """After some of the first days the series learn what they have in common."""
         self.first = bucket if self.first is None else min(self.first, bucket)
         ends = [(self.first * self.span + days * DAY_MS) // self.span for days in REFRESH_DAYS]
@@ -208,11 +216,24 @@ class NaiveModel:
             key = (index, feature)
             if key not in self.features:
                 self.features[key] = NaiveFeature(settings_of(detector, feature, self.span, self.prune))
+                if "custom_rules" in detector:
+                    self.features[key].ruling_of = partial(self._ruling, detector)
             growing = feature in GROWING and not learn
             completeness = self.usual.completeness(self.events) if growing else 1.0
             cells = self.cells.pop(key, {})
             parts.append(self.features[key].observe(bucket, bucket - skipped, cells, completeness))
         return parts
+
+    def _ruling(self, detector: Record, key: Hashable) -> Ruling:
+        """What the custom rules of a detector do with the values of a series."""
+        assert isinstance(key, tuple)
+        fields = {detector.get("by_field_name"): key[0], detector.get("partition_field_name"): key[1]}
+        rules = detector["custom_rules"]
+
+        def ruling(bucket: int, actual: float, typical: float) -> frozenset[str]:
+            return actions(rules, self.filters, fields, (actual, typical, bucket * self.span / 1000))
+
+        return ruling
 
     def _record(
         self, bucket: int, log_p: float, index: int, key: Hashable, result: Result, score: float
@@ -252,5 +273,5 @@ class ScoredJob(NaiveJob):
         if is_interim and self._passing is None:
             self._passing = self.learned.interim()
         self.model = self._passing if is_interim else self.learned
-        self.model.events = len(records)
+        self.model.events = self.event_count(records)
         super()._result(bucket, records, is_interim=is_interim)

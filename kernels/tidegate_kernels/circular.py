@@ -1,23 +1,4 @@
-"""Times of the day or the week: how unusual they are for a series, by a density on a circle.
-
-The past of a series is at most `slots` groups of neighbouring times (after Ben-Haim and Tom-Tov, A
-streaming parallel decision tree algorithm, JMLR 2010; by Ward's cost instead of the gap). Group i has a
-weight n_i, a mean m_i, a sum of squares S_i about it and a kernel of half-width h_i::
-
-    a new time      is a group of its own; with one group too many the two neighbours merge whose
-                    merging adds least to the squares, n_i n_j / (n_i + n_j) (m_i - m_j)^2
-    fading          n, S <- keep n, keep S;  keep = max(exp(-gap / memory), 1 - 1 / least memory)
-    density         f(x) = b / P + (1 - b) sum n_i k((x - m_i) / h_i) / h_i / sum n_i
-                    k is Student's law with 3 degrees of freedom, P the period
-    something new   b = (NEW + novel) / (n + NEW + 2), novel the faded sum of b / P / f(x) at every x
-    width           h_i = REACH d, d the distance within which there is a weight of WINDOW n^0.6, and so that
-                    a group covers itself and neighbours no farther than the bridge meet; see `fit_width`
-
-A time is as unusual as all times together that are not more usual (`levels`). A series younger than a period
-or two knows too little: with a = age / P, p <- e + p (1 - e), e = exp(-a^4).
-
-Units: seconds; times lie in [0, P). A time of NaN is passed over.
-"""
+"""Times of the day or the week: scored by the density of `circle`, which then learns them."""
 
 from __future__ import annotations
 
@@ -25,209 +6,65 @@ from typing import Any
 
 import numpy as np
 
-from tidegate_kernels.elementary import exp, log, power
-from tidegate_kernels.event import absolute_score
-from tidegate_kernels.intrinsics import root
+from tidegate_kernels.circle import (
+    DUE,
+    FIRST,
+    GROUPS,
+    LAST,
+    LEAST_MEMORY,
+    MEMORY,
+    NOVEL,
+    PERIOD,
+    RATE,
+    ROW,
+    SEEN,
+    SLOTS,
+    SPAN,
+    TABLE,
+    THRESHOLD,
+    TOP,
+    USED,
+    WEIGHT,
+    WINDOW,
+    apart,
+    density,
+    fit_levels,
+    fit_width,
+    fit_widths,
+    share_new,
+    state_size,
+)
+from tidegate_kernels.elementary import (
+    exp,
+    log,
+    power,
+)
+from tidegate_kernels.event import (
+    absolute_score,
+)
 from tidegate_kernels.levels import (
-    LEVELS,
-    RATES,
-    add_mass,
-    clear_levels,
-    close_levels,
     density_at,
     learn_level,
     level_of,
     recalibrated,
 )
-from tidegate_kernels.registry import device, kernel
+from tidegate_kernels.registry import (
+    device,
+    kernel,
+)
 
 Array = Any
-
-# Settings
-PERIOD = 0  # s
-SLOTS = 1
-LEAST_WIDTH = 2  # s
-MOST_WIDTH = 3  # s
-BRIDGE = 4  # s
-MEMORY = 5  # s
-LEAST_MEMORY = 6  # values
-SPAN = 7  # s
-THRESHOLD = 8  # ln p
-SETTINGS = 9
-
-# State of a series
-WEIGHT = 0  # sum of n_i
-FIRST = 1  # bucket of the first time, on the clock of the model
-LAST = 2  # bucket of the latest time
-USED = 3  # groups
-SEEN = 4  # times so far
-DUE = 5  # SEEN at which widths and table are due
-NOVEL = 6
-TOP = 7  # ln f of the first row of the table
-TABLE = 8
-RATE = TABLE + LEVELS
-GROUPS = RATE + RATES  # n_i, then m_i, S_i and 1 / h_i, of slots + 1 each
 
 # Resume
 DONE = 0
 MADE = 1
 RESUME = 2
 
-NEW = 0.3
-WINDOW = 0.7
-REACH = 0.5
-EQUAL = 0.1  # share of a group's weight that others must have to be bridged
-SPREAD = 1.2  # h_i at least, in standard deviations of the group
-ROW = 0.75  # of the table, in ln f
-STUDENT = 0.36755259694786135  # k(0) = 2 / (pi sqrt 3)
 WARM = 20.0  # times before the series says what s is worth
-REFIT = 0.125  # share of new times after which widths and table are due
+REFIT = 0.25  # share of new times after which widths and table are due
 FADED = 0.02  # weight at which a group is dropped
-POINTS = 400  # room for them: EVEN + 2 CELLS slots
-EVEN = 24  # points that stand for what is new
-CELLS = 5  # points on either side that stand for a kernel: two-sided tails 0.75, 0.35, 0.11, 0.022, 0.004
-AT = (0.3492180887417384, 1.1045199391225742, 2.1130867292364264, 4.355634969110448, 8.052613074541654)
-SHARE = (0.25, 0.15, 0.075, 0.02, 0.005)
 USUAL = -2.995732273553991  # ln 0.05: the typical region is what has 95% of the mass
 NEW_AGE = 3.0  # periods after which newness is over
-
-
-@device
-def state_size(slots: int) -> int:
-    """Numbers of the state of one series."""
-    return GROUPS + 4 * (slots + 1)
-
-
-@device
-def apart(x: float, y: float, period: float) -> float:
-    """The distance on the circle."""
-    d = abs(x - y)
-    return min(d, period - d)
-
-
-@device
-def share_new(w: Array, at: int) -> float:
-    """b: the probability of something new."""
-    return (NEW + w[at + NOVEL]) / (w[at + WEIGHT] + NEW + 2.0)
-
-
-@device
-def density(w: Array, at: int, x: float, period: float, slots: int) -> float:
-    """f(x)."""
-    new = share_new(w, at)
-    n = at + GROUPS
-    m, ih = n + slots + 1, n + 3 * (slots + 1)
-    total = 0.0
-    for i in range(int(w[at + USED])):
-        d = abs(x - w[m + i])
-        u = min(d, period - d) * w[ih + i]
-        q = 1.0 + u * u * (1.0 / 3.0)
-        total += w[n + i] * w[ih + i] / (q * q)
-    return new / period + (1.0 - new) * STUDENT * total / w[at + WEIGHT]
-
-
-@device
-def fit_width(w: Array, at: int, i: int, window: float, settings: Array) -> float:
-    """h_i: REACH times the distance to so much weight, at least what the group and the bridge ask for.
-
-    From the group outwards, to the nearer neighbour first; a group that has the weight itself covers a
-    part of its own spread. Groups no farther apart than the bridge, a bucket and a half, meet half way:
-    between the mean times of full buckets there is nothing to be missed.
-    """
-    period, slots, used = settings[PERIOD], int(settings[SLOTS]), int(w[at + USED])
-    n = at + GROUPS
-    m, s = n + slots + 1, n + 2 * (slots + 1)
-    gathered = w[n + i]
-    spread = root(max(w[s + i], 0.0) / gathered)
-    reach = 1.7320508075688772 * spread * min(window / gathered, 1.0)
-    near = 0.0
-    for j in range(used):
-        d = apart(w[m + i], w[m + j], period)
-        if d <= settings[BRIDGE] and w[n + j] >= EQUAL * w[n + i]:
-            near = max(near, d)
-    before, after = i, i
-    for _ in range(used - 1):
-        if gathered >= window:
-            break
-        low = before - 1 if before > 0 else used - 1
-        high = after + 1 if after + 1 < used else 0
-        to_low, to_high = apart(w[m + i], w[m + low], period), apart(w[m + i], w[m + high], period)
-        if to_low < to_high:
-            before = low
-            reach = max(reach, to_low)
-            gathered += w[n + low]
-        else:
-            after = high
-            reach = max(reach, to_high)
-            gathered += w[n + high]
-    if gathered < window:
-        reach = period
-    least = max(max(SPREAD * spread, 0.5 * near), settings[LEAST_WIDTH])
-    return max(min(REACH * reach, settings[MOST_WIDTH]), least)
-
-
-@device
-def fit_widths(w: Array, at: int, settings: Array) -> None:
-    """Every h_i anew."""
-    window = max(2.0, WINDOW * power(w[at + WEIGHT], 0.6))
-    slots = int(settings[SLOTS])
-    for i in range(int(w[at + USED])):
-        w[at + GROUPS + 3 * (slots + 1) + i] = 1.0 / fit_width(w, at, i, window, settings)
-
-
-@device
-def densities(w: Array, at: int, count: int, settings: Array, points: Array, f: Array) -> None:
-    """f(x) at many points: group by group, which the compiler makes vector code of."""
-    period, slots = settings[PERIOD], int(settings[SLOTS])
-    new = share_new(w, at)
-    n = at + GROUPS
-    m, ih = n + slots + 1, n + 3 * (slots + 1)
-    for p in range(count):
-        f[p] = 0.0
-    for i in range(int(w[at + USED])):
-        mean, narrow, part = w[m + i], w[ih + i], w[n + i] * w[ih + i]
-        for p in range(count):
-            d = abs(points[p] - mean)
-            u = min(d, period - d) * narrow
-            q = 1.0 + u * u * (1.0 / 3.0)
-            f[p] += part / (q * q)
-    for p in range(count):
-        f[p] = new / period + (1.0 - new) * STUDENT * f[p] / w[at + WEIGHT]
-
-
-@device
-def fit_levels(w: Array, at: int, settings: Array, points: Array, f: Array) -> None:
-    """The table anew: points on both sides of every group, and points all around for what is new."""
-    period, slots, used = settings[PERIOD], int(settings[SLOTS]), int(w[at + USED])
-    n = at + GROUPS
-    m, ih = n + slots + 1, n + 3 * (slots + 1)
-    for k in range(EVEN):
-        points[k] = period * (k + 0.5) / EVEN
-    count = EVEN
-    for i in range(used):
-        h = 1.0 / w[ih + i]
-        for k in range(2 * CELLS):
-            step = AT[k // 2] * h
-            x = w[m + i] + (step if k % 2 == 0 else -step)
-            points[count] = x - period * np.floor(x / period)
-            count += 1
-    densities(w, at, count, settings, points, f)
-    most = 0.0
-    for p in range(count):
-        most = max(most, f[p])
-    top, table = log(most), at + TABLE
-    w[at + TOP] = top
-    clear_levels(w, table)
-    new = share_new(w, at)
-    for k in range(EVEN):
-        add_mass(w, table, top, ROW, log(f[k]), new / EVEN)
-    count = EVEN
-    for i in range(used):
-        mass = (1.0 - new) * w[n + i] / w[at + WEIGHT]
-        for k in range(2 * CELLS):
-            add_mass(w, table, top, ROW, log(f[count]), mass * SHARE[k // 2])
-            count += 1
-    close_levels(w, table, ROW)
 
 
 @device
@@ -255,7 +92,7 @@ def insert_time(w: Array, at: int, x: float, settings: Array) -> None:
     w[n + place], w[m + place], w[s + place] = 1.0, x, 0.0
     w[at + USED] = used + 1.0
     beside = place - 1 if place > 0 else used
-    if used > 1 and apart(x, w[m + beside], period) * w[ih + beside] < 1.0:
+    if used > 0 and apart(x, w[m + beside], period) * w[ih + beside] < 1.0:
         w[ih + place] = w[ih + beside]
     else:
         window = max(2.0, WINDOW * power(w[at + WEIGHT], 0.6))
@@ -332,10 +169,10 @@ def fade(w: Array, at: int, clock: float, settings: Array) -> None:
 
 
 @device
-def learn_time(w: Array, at: int, x: float, settings: Array, points: Array) -> None:
-    """Adds a time to its groups; what was new counts for what will be."""
+def learn_time(w: Array, at: int, x: float, is_known: bool, settings: Array, points: Array) -> None:
+    """Adds a time to its groups; what was new to a series that is known counts for what will be."""
     slots = int(settings[SLOTS])
-    if w[at + SEEN] > 0.0:
+    if is_known:
         f = density(w, at, x, settings[PERIOD], slots)
         w[at + NOVEL] += share_new(w, at) / (settings[PERIOD] * f)
         s = level_of(w, at + TABLE, w[at + TOP], ROW, log(f))
@@ -427,7 +264,8 @@ def explain(w: Array, at: int, x: float, settings: Array, out: Array) -> None:
 
 @kernel(
     "i64(in i64[], in i64[], in f64[], i64, i64, i64, i64, i64, in f64[], out f64[], out f64[],"
-    " out f64[], out f64[], out i64[], out i64[], out f64[], out f64[], out f64[], out f64[], out f64[], out i64[])"
+    " out f64[], out f64[], out i64[], out i64[], out f64[], out f64[], out f64[], out f64[], out f64[],"
+    " out i64[])"
 )
 def judge_times(
     model_c: Array,
@@ -455,8 +293,8 @@ def judge_times(
     """Scores the times of the cells [begin, end), and with ``learn`` then trains; returns the next cell.
 
     The cells are sorted by model, then by bucket, then by time; those of one model and bucket are scored
-    before any of them is learned from. ``points`` and ``densities_p`` have room for POINTS numbers. Stops early when there may not
-    be room for the results of the next cells; ``resume[MADE]`` is the number of results.
+    before any of them is learned from. ``points`` and ``densities_p`` have room for POINTS numbers. Stops
+    early when there may not be room for the results of the next cells; ``resume[MADE]`` is their number.
     """
     size = state_size(int(settings[SLOTS]))
     made, cell = 0, begin
@@ -505,6 +343,7 @@ def learn_times(
     f: Array,
 ) -> None:
     """Trains a model with the times of one bucket."""
+    is_known = w[at + SEEN] > 0.0
     fade(w, at, clock, settings)
     for c in range(begin, end):
         x = time_c[c]
@@ -512,7 +351,7 @@ def learn_times(
             continue
         if w[at + SEEN] == 0.0:
             w[at + FIRST] = clock
-        learn_time(w, at, x, settings, points)
+        learn_time(w, at, x, is_known, settings, points)
         w[at + LAST] = clock
     if w[at + SEEN] > 0.0 and w[at + SEEN] >= w[at + DUE]:
         fit_widths(w, at, settings)

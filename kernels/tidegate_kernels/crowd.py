@@ -16,11 +16,14 @@ from typing import Any, NamedTuple
 
 from tidegate_kernels.elementary import exp, log
 from tidegate_kernels.registry import device
+from tidegate_kernels.state import HUGE, TINY
 
 Array = Any
 
-BINS = 256
-HALF = 128.0
+BINS = 257
+HALF = 128.5
+MIDDLE = 128  # the bin around 0, so that members that are all alike lie in one bin whatever the rounding
+INNER = 64  # half of the bins on a side: what all cover becomes what these cover, or the other way round
 DAY_KNOTS = 24
 SLOTS = 4
 
@@ -55,7 +58,7 @@ BIN = VISITS + DAY_KNOTS
 STATE_SIZE = BIN + BINS
 
 COVER_LEAST, COVER_MOST = 6.0, 24.0  # mean sizes |e| that half the bins cover
-COVER_START = 10.0
+COVER_START = 10.3  # no whole number: an error is n / 2 times the mean |e| where one of n members differs
 OUTSIDE = 0.0003  # share of the mass beyond the bins that widens them
 NARROW = 0.0001  # and beyond half of them that keeps them from being narrowed
 LEAST_WIDTH = 1e-5
@@ -112,8 +115,8 @@ def scaled(x: float, scale: float) -> float:
 
 @device
 def unscaled(t: float, scale: float) -> float:
-    """The value whose `scaled` is t."""
-    x: float = scale * (exp(abs(t)) - 1.0)
+    """The value whose `scaled` is t, within +-HUGE."""
+    x = min(scale * (exp(abs(t)) - 1.0), HUGE)
     return x if t >= 0.0 else -x
 
 
@@ -165,74 +168,83 @@ def fit_width(s: Array, at: int) -> None:
     if s[at + WIDTH] == 0.0:
         s[at + WIDTH] = max(COVER_START * size / HALF, LEAST_WIDTH)
         return
-    outside = s[at + BELOW] + s[at + ABOVE]
-    if outside > OUTSIDE * s[at + MASS] + 1.0:
+    if s[at + BELOW] + s[at + ABOVE] > OUTSIDE * s[at + MASS] + 1.0:
         widen(s, at)
     while HALF * s[at + WIDTH] < COVER_LEAST * size:
         widen(s, at)
     while HALF * s[at + WIDTH] > COVER_MOST * size and s[at + WIDTH] >= 2.0 * LEAST_WIDTH:
-        for k in range(BINS // 4):
-            outside += s[at + BIN + k] + s[at + BIN + BINS - 1 - k]
+        outside = s[at + BELOW] + s[at + ABOVE]
+        for k in range(INNER + 1, MIDDLE + 1):
+            outside += s[at + BIN + MIDDLE + k] + s[at + BIN + MIDDLE - k]
         if outside > NARROW * s[at + MASS]:
             return
         narrow(s, at)
-        outside = s[at + BELOW] + s[at + ABOVE]
 
 
 @device
 def widen(s: Array, at: int) -> None:
-    """Makes one bin of two; what lay beyond all of them is spread over what they cover now."""
-    b = at + BIN
-    middle = BINS // 2
-    for k in range(middle // 2):
-        s[b + middle + k] = s[b + middle + 2 * k] + s[b + middle + 2 * k + 1]
-        s[b + middle - 1 - k] = s[b + middle - 1 - 2 * k] + s[b + middle - 2 - 2 * k]
-    for k in range(middle // 2):
+    """Doubles the width: bin k is what was in 2 k and half of what was beside it.
+
+    What lay beyond all bins is spread over those that cover it now.
+    """
+    b = at + BIN + MIDDLE
+    s[b] += 0.5 * (s[b - 1] + s[b + 1])
+    for k in range(1, INNER):
+        s[b + k] = 0.5 * s[b + 2 * k - 1] + s[b + 2 * k] + 0.5 * s[b + 2 * k + 1]
+        s[b - k] = 0.5 * s[b - 2 * k + 1] + s[b - 2 * k] + 0.5 * s[b - 2 * k - 1]
+    s[b + INNER] = 0.5 * s[b + MIDDLE - 1] + s[b + MIDDLE]
+    s[b - INNER] = 0.5 * s[b - MIDDLE + 1] + s[b - MIDDLE]
+    for k in range(INNER + 1, MIDDLE + 1):
         s[b + k] = 0.0
-        s[b + BINS - 1 - k] = 0.0
+        s[b - k] = 0.0
     s[at + WIDTH] *= 2.0
-    spread_beyond(s, at, BELOW, b + BINS // 4 - 1, -1)
-    spread_beyond(s, at, ABOVE, b + BINS - BINS // 4, 1)
+    spread_beyond(s, at, BELOW, -1)
+    spread_beyond(s, at, ABOVE, 1)
 
 
 @device
-def spread_beyond(s: Array, at: int, over: int, first: int, step: int) -> None:
-    """Spreads what lies beyond ``first`` with an exponential law of its mean distance, as the tail has it.
+def spread_beyond(s: Array, at: int, over: int, step: int) -> None:
+    """Spreads what lay beyond the bins, which is from a quarter of bin INNER on, as an exponential law.
 
-    ``over`` is BELOW or ABOVE, ``step`` the direction. What that law has beyond the last bin stays beyond.
+    ``over`` is BELOW or ABOVE, ``step`` the direction. The law's mean is the mean distance; what it has
+    beyond the last bin stays beyond.
     """
     mass, total = s[at + over], s[at + over + 1]
     if mass <= 0.0:
         return
-    keep = exp(-s[at + WIDTH] * mass / total) if total > 0.0 else 0.0
-    left = mass
-    for k in range(BINS // 4):
-        s[first + k * step] += left * (1.0 - keep)
+    rate = s[at + WIDTH] * mass / max(total, TINY)
+    left = mass * exp(-0.25 * rate)
+    s[at + BIN + MIDDLE + step * INNER] += mass - left
+    keep = exp(-rate)
+    for k in range(INNER + 1, MIDDLE + 1):
+        s[at + BIN + MIDDLE + step * k] = left * (1.0 - keep)
         left *= keep
     s[at + over] = left
-    s[at + over + 1] = left * total / mass
+    s[at + over + 1] = left * (total / mass)
 
 
 @device
 def narrow(s: Array, at: int) -> None:
-    """Makes two bins of one, each with half of it; the outer ones go beyond all."""
-    b = at + BIN
-    middle, quarter = BINS // 2, BINS // 4
-    width = s[at + WIDTH]
-    # What lies beyond the new range already: it becomes so much farther from it.
-    s[at + BELOW_SUM] += s[at + BELOW] * quarter * width
-    s[at + ABOVE_SUM] += s[at + ABOVE] * quarter * width
-    for k in range(quarter):
-        below, above = s[b + quarter - 1 - k], s[b + middle + quarter + k]
-        s[at + BELOW] += below
-        s[at + BELOW_SUM] += below * (k + 0.5) * width
-        s[at + ABOVE] += above
-        s[at + ABOVE_SUM] += above * (k + 0.5) * width
-    for back in range(quarter):
-        k = quarter - 1 - back
-        above, below = 0.5 * s[b + middle + k], 0.5 * s[b + middle - 1 - k]
-        s[b + middle + 2 * k + 1] = above
-        s[b + middle + 2 * k] = above
-        s[b + middle - 1 - 2 * k] = below
-        s[b + middle - 2 - 2 * k] = below
+    """Halves the width: bin 2 k has half of what was in k, the two beside it a quarter each.
+
+    What is beyond the bins then is kept by its distance.
+    """
+    b, width = at + BIN + MIDDLE, s[at + WIDTH]
+    for step in range(-1, 2, 2):
+        over = ABOVE if step > 0 else BELOW
+        part = 0.25 * s[b + step * INNER]
+        mass, total = s[at + over] + part, s[at + over + 1] + 0.5 * HALF * width * s[at + over]
+        total += 0.125 * width * part
+        for k in range(INNER + 1, MIDDLE + 1):
+            mass += s[b + step * k]
+            total += s[b + step * k] * (k - 0.5 * HALF) * width
+        s[at + over], s[at + over + 1] = mass, total
+        s[b + step * MIDDLE] = 0.5 * s[b + step * INNER]
+        for back in range(1, INNER):
+            k = INNER - back
+            s[b + step * (2 * k + 1)] = 0.25 * (s[b + step * k] + s[b + step * (k + 1)])
+            s[b + step * 2 * k] = 0.5 * s[b + step * k]
+    for step in range(-1, 2, 2):
+        s[b + step] = 0.25 * (s[b] + s[b + step])
+    s[b] *= 0.5
     s[at + WIDTH] = 0.5 * width

@@ -77,6 +77,7 @@ WINSOR_LEAST = 2.3  # or this far below ln p at the edge, if that is farther out
 FULL_WEIGHT = -11.512925464970229  # and less than in full from ln 1e-5 on,
 WEIGHT_OLD, WEIGHT_YOUNG = 0.05, 0.45  # but with the sum of these at least, the second only while young
 KNOWN_BUCKETS, KNOWN_MASS = 3.0, 20.0  # from which on there is a law
+TIE = 1e-9  # masses that are equal but for rounding are equal
 LOG_TWO = 0.6931471805599453
 
 
@@ -90,7 +91,7 @@ def build_side(s: Array, at: int, law: Array, side: int, step: float) -> None:
     over = s[at + (ABOVE if side == UPPER else BELOW)]
     excess = s[at + (ABOVE_SUM if side == UPPER else BELOW_SUM)] / s[at + WIDTH]
     total = s[at + MASS]
-    target = max(TAIL_SHARE * total, min(TAIL_LEAST, TAIL_MOST * total))
+    target = max(TAIL_SHARE * total, min(TAIL_LEAST, TAIL_MOST * total)) * (1.0 + TIE)
     mass = over
     law[side + BINS] = mass
     edge, edge_mass, edge_excess = BINS, mass, excess
@@ -130,7 +131,7 @@ def log_beyond(law: Array, side: int, u: float, total: float) -> float:
 @device
 def quantile(s: Array, at: int, law: Array, side: int, share: float) -> float:
     """The error beyond which so large a share of the mass lies; the end of the bins at the most."""
-    target = share * s[at + MASS]
+    target = share * s[at + MASS] * (1.0 - TIE)
     k = BINS
     while k > 0 and law[side + k] < target:
         k -= 1

@@ -61,7 +61,7 @@ def take_cells(
             x = max(cells[at + SQUARES] / n - shift * shift, 0.0) if n >= 3.0 else np.nan
         elif feature == FEATURE_VALUE:
             x = cells[at + VALUE]
-        if x - x != 0.0:  # NaN or infinite
+        if x - x != 0.0 or n == 0.0:  # NaN or infinite, or of rows whose count is not known
             x = np.nan
         else:
             made += 1

@@ -4,7 +4,10 @@ A cell has the hashes of its texts (`distinct.merge_sets`), and a table of strin
 bytes. When the texts of a cell take more than a limit, only those are kept whose hashes begin with
 as many zeros, the level, as it takes to stay within it. The level never falls and is the least one
 for all texts of the cell together, so what is kept depends on the set of texts alone. A level
-halves the texts: the size is then that of those kept times 2^level.
+halves the texts: the size is then that of those kept times 2^level. Texts that are like their
+neighbours lose some of them, and few large ones are sampled coarsely: beside the size of all, it was 7%
+above for 1.3 MB of domains, 9% above for 5.9 MB of URLs, within 2% for random names, digits and base64,
+9% below for 17 MB in 3,000 scripts (one draw of each, 2026-11-23).
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ The American Statistician 1996)::
     s(x) = -ln P(f(X) <= f(x))
 
 P is kept as a table over levels of ln f, `fill` and `close_levels`, made of points that stand for shares
-of the mass, and read by `level_of`. What s is worth, `Recalibration`, the series itself showed::
+of the mass, and read by `level_of`. What s is worth, `recalibrated`, the series itself showed::
 
-    s <- v(s), linear between (0, 0) and the (STEPS_k, v_k), v_k = -ln of the rate of past s beyond STEPS_k
+    s <- v(s), linear between (0, 0) and the (k STEP, v_k), k = 1 to 4
+    v_k = -ln of the rate of past s beyond k STEP
 """
 
 from __future__ import annotations
@@ -23,13 +24,11 @@ Array = Any
 
 LEVELS = 32  # rows of the table
 RATES = 5  # numbers of the recalibration: a count and four rates
-STEPS = (2.302585092994046, 4.605170185988092, 6.907755278982137, 9.210340371976184)  # p 0.1 to 1e-4
-PRIORS = (0.1, 0.01, 0.001, 0.0001)
 PRIOR = 100.0  # values that had exact p
 MEMORY = 2000.0  # values
 FIRST_LEAST, FIRST_MOST = 0.7, 4.0  # -ln of the rate beyond the first step: smoothing is cautious
 SLOPE_LEAST, SLOPE_MOST = 0.01, 1.2
-STEP = 2.302585092994046
+STEP = 2.302585092994046  # ln 10: steps at p 0.1, 0.01, 0.001 and 0.0001
 
 
 @device
@@ -50,7 +49,8 @@ def add_mass(w: Array, table: int, top: float, step: float, log_f: float, mass: 
 def close_levels(w: Array, table: int, step: float) -> None:
     """Makes row k the logarithm of the mass at or below ``top - k step``.
 
-    Below the last mass it falls as the density does.
+    The last mass lies somewhere in its row: up to the end of that it counts in full. Further down it falls
+    as the density does.
     """
     below = 0.0
     for j in range(LEVELS):
@@ -58,24 +58,28 @@ def close_levels(w: Array, table: int, step: float) -> None:
         below += w[table + k]
         w[table + k] = below
     whole = below
-    last = 0.0
+    last, is_past = 0.0, False
     for k in range(LEVELS):
         share = w[table + k] / whole
-        last = log(share) if share > 1e-12 else last - step
+        if share > 1e-12:
+            last = log(share)
+        else:
+            last -= step if is_past else 0.0
+            is_past = True
         w[table + k] = last
 
 
 @device
 def level_of(w: Array, table: int, top: float, step: float, log_f: float) -> float:
-    """S of a density: -ln of the mass that is not denser; linear between the rows, and on beyond them."""
+    """The s of a density: -ln of the mass that is not denser; linear between the rows, and on beyond them."""
     at = (top - log_f) / step
     if at <= 0.0:
         return 0.0
-    if at >= LEVELS - 1.0:
-        return (at - (LEVELS - 1.0)) * step - w[table + LEVELS - 1]
-    k = int(at)
-    share = at - k
-    return -(w[table + k] * (1.0 - share) + w[table + k + 1] * share)
+    k = min(int(at), LEVELS - 2)
+    share = min(at - k, 1.0)
+    s: float = max(at - (LEVELS - 1.0), 0.0) * step
+    s -= w[table + k] * (1.0 - share) + w[table + k + 1] * share
+    return s
 
 
 @device
@@ -88,10 +92,10 @@ def density_at(w: Array, table: int, top: float, step: float, log_mass: float) -
 
 
 @device
-def step_value(w: Array, rates: int, k: int) -> float:
-    """-ln of the rate of s beyond a step, shrunk to that of exact p: (PRIOR p_k + n rate_k) / (PRIOR + n)."""
+def step_value(w: Array, rates: int, k: int, p: float) -> float:
+    """-ln of the rate of s beyond a step, shrunk to that of exact p: (PRIOR p + n rate_k) / (PRIOR + n)."""
     n = w[rates]
-    return log((PRIOR + n) / (PRIOR * PRIORS[k] + n * w[rates + 1 + k]))
+    return log((PRIOR + n) / (PRIOR * p + n * w[rates + 1 + k]))
 
 
 @device
@@ -101,11 +105,13 @@ def recalibrated(w: Array, rates: int, s: float) -> float:
     v_1 is within [FIRST_LEAST, FIRST_MOST]; from one to the next v rises by SLOPE_LEAST to SLOPE_MOST times
     what s does, and beyond the last as s: what never came proves nothing.
     """
-    v = min(max(step_value(w, rates, 0), FIRST_LEAST), FIRST_MOST)
-    if s <= STEPS[0]:
+    v = min(max(step_value(w, rates, 0, 0.1), FIRST_LEAST), FIRST_MOST)
+    if s <= STEP:
         return s * (v / STEP)
+    p = 0.1
     for k in range(1, 4):
-        following = step_value(w, rates, k)
+        p *= 0.1
+        following = step_value(w, rates, k, p)
         following = min(max(following, v + SLOPE_LEAST * STEP), v + SLOPE_MOST * STEP)
         left = s - STEP * k
         if left <= STEP:

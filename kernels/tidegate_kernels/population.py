@@ -55,7 +55,7 @@ from tidegate_kernels.crowdlevel import (
     train_level,
     use_of_day,
 )
-from tidegate_kernels.elementary import exp
+from tidegate_kernels.elementary import exp, log
 from tidegate_kernels.event import LOG_KEEP, absolute_score, relative_score
 from tidegate_kernels.members import CAUSE, UNSCORED
 from tidegate_kernels.observe import completed
@@ -71,11 +71,16 @@ WINDOW = 40.0  # buckets of one event
 
 @device
 def past_event(s: Array, at: int) -> float:
-    """The mean of the largest magnitudes of past windows; never 0."""
-    total = 0.0
+    """The geometric mean of the largest magnitudes of past windows; TINY without any.
+
+    Not the mean: where members differ by powers of ten one event would hide all that come after it.
+    """
+    total, count = 0.0, 0.0
     for k in range(SLOTS):
-        total += s[at + SLOT + k]
-    return max(total / SLOTS, TINY)
+        if s[at + SLOT + k] > TINY:
+            total += log(s[at + SLOT + k])
+            count += 1.0
+    return exp(total / count) if count > 0.0 else TINY
 
 
 @device
@@ -96,6 +101,30 @@ def remember_event(s: Array, at: int, magnitude: float, clock: float, days: floa
         s[at + EVENT_MAX] = 0.0
         s[at + EVENT_START] = clock
     s[at + EVENT_MAX] = max(s[at + EVENT_MAX], magnitude)
+
+
+@device
+def filled(law: Array, value_i: Array, start: int, stop: int) -> float:
+    """The share of what is typical that the middle member of an open bucket has so far, at most 1.
+
+    How many records the bucket has says less: one member with many would make all others look low. Found
+    by halving, as the middle one of so many.
+    """
+    typical = max(law[TYPICAL], TINY)
+    members = 0
+    for i in range(start, stop):
+        members += value_i[i] == value_i[i]
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        below = 0
+        for i in range(start, stop):
+            below += value_i[i] <= middle * typical
+        if 2 * below >= members:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 @device
@@ -220,9 +249,12 @@ def score_members(
             largest = 0.0
             if is_known(s, at):
                 build_law(s, at, law, forecast, clock, pace, settings[COUNTS])
+                completeness = 1.0
+                if learn == 0 and settings[GROWS] > 0.0:
+                    completeness = min(completeness_b[bucket - bucket_from], filled(law, value_i, start, i))
                 largest = score_bucket(
                     s, at, law, start, i, settings[SIDE],
-                    completeness_b[bucket - bucket_from] if settings[GROWS] > 0.0 else 1.0,
+                    completeness,
                     min((1.0 + (clock - s[at + FIRST]) * pace.days) * (1.0 / 3.0), 1.0),
                     value_i, share_i, place_i, error_i, weight_i, log_p_c, score_c, typical_c, lower_c,
                     upper_c, scored,

@@ -9,7 +9,13 @@ their order nor on how they were cut.
 
 The error is at most the width of a bin. For numbers of one sign and B binades (from 2^k to 2^(k + 1))
 this is at most 2 B / m of the number: more than m bins of the level below were occupied, and B
-binades have B 2^(53 - level) of them. A stray number takes one bin, wherever it lies.
+binades have B 2^(53 - level) of them. A stray number takes one bin, wherever it lies. Within a bin
+numbers are taken as evenly spread, which brings smooth data nearer. Medians of 10,000 to a million
+numbers were off, in the mean of 12 draws and at most (2026-11-23), by 1e-4 and 3e-4 of themselves where
+the numbers are uniform, 4e-4 and 2e-3 log-normal, 2e-4 and 8e-4 of a Pareto law, 3e-6 and 2e-5 normal
+far from 0; about 0, where little is much, by 2e-3 and 3e-3 normal, 5e-3 and 1e-2 for integers of both
+signs. Numbers of all magnitudes there are, 2,000 binades, are off by a third. What is narrow, lies far
+from 0 and shares its cell with numbers near 0, which have many binades, gets no nearer than the bound.
 """
 
 from __future__ import annotations
@@ -194,8 +200,8 @@ def merge_bins(
     """Merges rows that were sorted by cell into cells that hold bins; returns how many cells there are.
 
     Cell a has ``a_rows[a]`` numbers so far, in the bins ``a_keys[a_first[a]:a_first[a + 1]]`` of level
-    ``a_form[a]``, ascending, with `a_counts` numbers each. No cell has more than `most` bins. The
-    keys of the rows are changed.
+    ``a_form[a]``, ascending, with `a_counts` numbers each. No cell has more than `most` bins, at least
+    2. The keys of the rows are changed.
     """
     a = g = made = at = 0
     while a < len(a_bucket) or g < n_groups:

@@ -1,27 +1,30 @@
 """Rare categories: how probable it is that something as rare as this is active.
 
 An activation is a category (a by value; of a population: that of one member) in one bucket. A partition
-weighs what it saw, so that the past fades, and knows how much of it fell on categories of every weight.
-The next activation is scored by conformal prediction (Vovk, Gammerman, Shafer 2005), which for counts
-of categories is Good and Turing's estimate (Good, Biometrika 1953)::
+knows what it saw, and how much of it fell on categories of every weight. An activation is scored by
+how often the past ones fell on a category as rare, itself one of them: Good and Turing's estimate (Good,
+Biometrika 1953), a weighted conformal prediction (Vovk, Gammerman, Shafer 2005; Barber et al. 2023)::
 
-    p        (M(w + d) + 1) / (N + 1)
+    p        M(w + d) / M (1 - l) + l,    l = c / (W + c)
     w, d     weight of the category before this bucket, and what this bucket adds to it
-    M(x)     mass of past activations that fell on categories of weight up to x;  N: of all
+    M(x)     mass of past activations that fell on categories of weight up to x; M: of all
+    W, c     weight of all past activations; d, at least 1
 
-So p of a category never seen is about the share of those seen once: large where there is
-always something new, 1 / N where there never is. If activations are exchangeable, p < alpha comes with
-probability alpha at most. All of a bucket is scored before any of it is learned.
+So p of a category never seen is the share of those seen once: large where there is always
+something new, 1 / (W + 1) where there never is. Of activations drawn alike p < alpha are alpha at most. All
+of a bucket is scored before any of it is learned. Of a population, what several members do at once
+adds up in d, and what two of as many members as a bucket usually has, drawn at random, both have anew is at
+least as probable as that: a roll-out is not rare.
 
-Forgetting: what is of age t when the partition is of age T (days since its first activation) counts
-exp(g(T - t) - g(T)). The memory grows with the partition, so that what the first days
-brought does not stand for novelty to come::
+Forgetting: weights halve in HALF_LIFE. Masses fade faster while a partition is young, so that what its first
+days brought does not stand for the novelty to come: what was active at age t counts exp(g(t) - g(T)) at
+age T, in days since the first activation::
 
-    g(T)     FADE ln(1 + T / FADE_FROM), from where its slope is down to ln 2 / HALF_LIFE on a line
+    g(T)     FADE ln(1 + T / FADE_FROM), from where its slope is that of the weights on a line
 
-Nothing idle is touched: a category keeps its weight and g as of its last activation. Masses are
-histograms over the logarithm of weight times exp(g), BINS_PER_E bins per factor e; weights of up to one
-activation of today share the lowest bin, since no w + d is less.
+A category keeps its mass for its weight, and both as of its last activation: nothing idle is touched.
+Masses are histograms over ln weight, BINS_PER_E bins per factor e, of fixed places as weights decay;
+weights of up to one activation of today share the lowest bin, since no w + d is less.
 """
 
 from __future__ import annotations
@@ -29,9 +32,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidegate_kernels.elementary import exp, floor, log
-from tidegate_kernels.event import absolute_score
 from tidegate_kernels.registry import device, kernel
-from tidegate_kernels.score import log_added, log_any
 
 Array = Any
 
@@ -47,18 +48,13 @@ REPEAT_BINS = 24  # of records in an activation: up to e^12
 RARE = 0.1
 RARE_PRIOR = 20.0  # activations that all are taken for, beside the rare ones
 LEAST_WEIGHT = 99.0  # below, no p is below SIGNIFICANT
-LOG_SIGNIFICANT = -4.605170185988091
-CAUSE_LEVEL = 0.05
-LOG_CAUSE_RATIO, LOG_CAUSE_LEVEL = 0.09531017980432493, -2.995732273553991
-MOST_CAUSES = 10
 NOT_SCORED = 1.0  # in the place of a logarithm of p
-TRUSTED_DAYS = 3.0
 
 # A partition: its first bucket (less those skipped) plus one, 0 before; its age in days, g and the number of
 # the lowest bin at its last activation; weight of all activations; mass of all; chances to be active: its
-# active buckets, or those of its members; mass that came with p up to RARE; mass by weight; where it is asked
-# for, mass by records.
-FIRST, AGE, CLOCK, LOWEST, WEIGHT, TOTAL, CHANCES, RARE_TOTAL, MASS = 0, 1, 2, 3, 4, 5, 6, 7, 8
+# active buckets, or those of its members; its active buckets; mass that came with p up to RARE; mass by
+# weight; where it is asked for, mass by records.
+FIRST, AGE, CLOCK, LOWEST, WEIGHT, TOTAL, CHANCES, BUCKETS, RARE_TOTAL, MASS = range(10)
 REPEATS = MASS + BINS
 PARTITION_SIZE = REPEATS
 RARE_REPEATS = REPEATS + REPEAT_BINS  # the same of what came with p up to RARE
@@ -67,7 +63,7 @@ PARTITION_SIZE_WITH_REPEATS = RARE_REPEATS + REPEAT_BINS
 
 @device
 def fade_clock(days: float) -> float:
-    """G of the age of a partition in days: what is then active weighs exp(g)."""
+    """The g of the age of a partition in days: what is then active weighs exp(g)."""
     line_from = FADE / -LN_KEEP - FADE_FROM
     bent = FADE * log(1.0 + min(days, line_from) * (1.0 / FADE_FROM))
     return bent - max(days - line_from, 0.0) * LN_KEEP
@@ -154,8 +150,9 @@ def log_often(state: Array, at: int, p: float, records: float) -> float:
 def repeat_share(state: Array, at: int, k: int, here: int) -> float:
     """The share of rare activations with as many records as bin k, one in bin ``here`` counted in."""
     prior = RARE_PRIOR * state[at + REPEATS + k] / state[at + TOTAL]
-    rare: float = state[at + RARE_REPEATS + k] + prior + (1.0 if k == here else 0.0)
-    return rare / (state[at + RARE_TOTAL] + RARE_PRIOR + 1.0)
+    rare = state[at + RARE_REPEATS + k] + prior + (1.0 if k == here else 0.0)
+    share: float = rare / (state[at + RARE_TOTAL] + RARE_PRIOR + 1.0)
+    return share
 
 
 @device
@@ -208,9 +205,9 @@ def score_activations(
     weighs c in it adds 1 / (1 + c): a category is as common as it has members, much more than by what one
     of them does. ``pending_s`` is 0 before and after. ``scratch`` has room for a partition and BINS.
 
-    Writes ln p (`NOT_SCORED` where the partition saw too little), and where p <= CAUSE_LEVEL: the expected
-    share of chances in which the category is active, ln of the same with this one counted in, how many
-    times the median activation's category weighs this one's, and whether it is the first of its category.
+    Writes ln p (`NOT_SCORED` where the partition saw too little), and where p, repeats apart, is up to RARE:
+    the expected share of chances in which the category is active, ln of the same with this one counted in,
+    how many times the median activation's category weighs this one's, and whether it is the first of it.
     Returns how many are scored.
     """
     scored = 0
@@ -236,7 +233,7 @@ def score_activations(
                 lone_p_c[i] = 1.0
         else:
             score_group(
-                category_c, member_c, records_c, begin, end, by_repeats, state, at, days,
+                person_c, category_c, member_c, records_c, begin, end, by_repeats, state, at, days,
                 weight_s, mass_s, days_s, pending_s, count_m, days_m, scratch,
                 log_p_c, typical_c, log_own_c, rarity_c, first_c, lone_p_c,
             )  # fmt: skip
@@ -247,6 +244,7 @@ def score_activations(
                 weight_s, mass_s, days_s, count_m, days_m, lone_p_c,
             )  # fmt: skip
             state[at + CHANCES] += float(persons(person_c, begin, end))
+            state[at + BUCKETS] += 1.0
         begin = end
     return scored
 
@@ -267,31 +265,37 @@ def added_weight(member_c: Array, i: int, days: float, count_m: Array, days_m: A
     if len(member_c) == 0:
         return 1.0
     m = member_c[i]
-    return 1.0 / (1.0 + count_m[m] * exp((days - days_m[m]) * LN_KEEP))
+    added: float = 1.0 / (1.0 + count_m[m] * exp((days - days_m[m]) * LN_KEEP))
+    return added
 
 
 @device
 def score_group(
-    category_c: Array, member_c: Array, records_c: Array, begin: int, end: int, by_repeats: int,
-    state: Array, at: int, days: float, weight_s: Array, mass_s: Array, days_s: Array,
-    pending_s: Array, count_m: Array, days_m: Array, cumulative: Array,
+    person_c: Array, category_c: Array, member_c: Array, records_c: Array,
+    begin: int, end: int, by_repeats: int, state: Array, at: int, days: float,
+    weight_s: Array, mass_s: Array, days_s: Array, pending_s: Array, count_m: Array, days_m: Array,
+    cumulative: Array,
     log_p_c: Array, typical_c: Array, log_own_c: Array, rarity_c: Array, first_c: Array, lone_p_c: Array,
 ) -> None:  # fmt: skip
     """Scores the activations of one partition in one bucket by what came before."""
     accumulate(state, at, cumulative)
     total, chances, clock = state[at + TOTAL], state[at + CHANCES], state[at + CLOCK]
     median = median_weight(cumulative, state[at + LOWEST], days)
-    least = 1.0 / (state[at + WEIGHT] + 1.0)
+    present = max(float(persons(person_c, begin, end)), chances / state[at + BUCKETS])
+    pairs = max(present * (present - 1.0), 1.0)
     for i in range(begin, end):
         pending_s[category_c[i]] += added_weight(member_c, i, days, count_m, days_m)
     for i in range(begin, end):
         s = category_c[i]
-        weight = min(weight_s[s] * exp((days - days_s[s]) * LN_KEEP) + pending_s[s], HEAVIEST)
+        fresh = pending_s[s]
+        weight = min(weight_s[s] * exp((days - days_s[s]) * LN_KEEP) + fresh, HEAVIEST)
         place = place_of(state, at, bin_number(days, weight)) - at - MASS
-        p = min(cumulative[place] / total * (1.0 - least) + least, 1.0)
+        least = max(fresh, 1.0) / (state[at + WEIGHT] + max(fresh, 1.0))
+        p = cumulative[place] / total * (1.0 - least) + least
+        p = min(max(p, fresh * (fresh - 1.0) / pairs), 1.0)
         log_p_c[i] = log_often(state, at, p, records_c[i]) if by_repeats != 0 else log(p)
         lone_p_c[i] = p
-        if p <= CAUSE_LEVEL:
+        if p <= RARE:
             mass = mass_s[s] * exp(fade_clock(days_s[s]) - clock)
             typical_c[i] = min(mass / chances, 1.0)
             new = 1.0 / (chances * state[at + WEIGHT] / total + 1.0)
@@ -334,146 +338,3 @@ def learn_group(
             m = member_c[i]
             count_m[m] = count_m[m] * exp((days - days_m[m]) * LN_KEEP) + 1.0
             days_m[m] = days
-
-
-@kernel(
-    "i64(in i32[], in i64[], in i32[], in i32[], in i32[], in f64[], i64, i64, i64, i64, f64, i64, i64,"
-    " in f64[], in f64[], in f64[], in f64[], in f64[], in f64[],"
-    " out i64[], out i64[], out f64[], out f64[], out f64[], out f64[], out f64[],"
-    " out i64[], out i64[], out f64[], out f64[], out f64[], out i64[], out f64[], out i64[])"
-)
-def collect_results(
-    partition_c: Array,
-    bucket_c: Array,
-    person_c: Array,
-    category_c: Array,
-    member_c: Array,
-    records_c: Array,
-    start: int,
-    stop: int,
-    bucket_from: int,
-    clock_offset: int,
-    span_days: float,
-    by_repeats: int,
-    size: int,
-    partition: Array,
-    log_p_c: Array,
-    typical_c: Array,
-    log_own_c: Array,
-    rarity_c: Array,
-    first_c: Array,
-    bucket_r: Array,
-    series_r: Array,
-    log_p_r: Array,
-    typical_r: Array,
-    score_r: Array,
-    rarity_r: Array,
-    first_r: Array,
-    result_k: Array,
-    attribute_k: Array,
-    log_p_k: Array,
-    actual_k: Array,
-    typical_k: Array,
-    scored_b: Array,
-    min_log_p_b: Array,
-    made: Array,
-) -> int:
-    """Results of the scored activations [start, stop): one each, or of a population one per member and bucket.
-
-    p of a member is that of the least probable of its attributes where it has one, else `log_any` of all of them.
-    Its series is the least probable one, whose numbers it has. The score is `absolute_score` of p, or of
-    the share of chances in which this category itself was active, if that is larger: what is seen every
-    tenth bucket is no surprise however rare among its like. It counts for a third in a
-    partition just begun, in full after two days. Of a population up to MOST_CAUSES attributes with
-    p <= max(1.1 least p, CAUSE_LEVEL) become causes, the least probable first.
-
-    Buckets get the number of results scored and the least ln p. ``made`` becomes how many results and
-    causes there are, with room for as many as activations.
-    """
-    results, causes = 0, 0
-    begin = start
-    while begin < stop:
-        end = begin + 1
-        if len(person_c) > 0:
-            while (
-                end < stop
-                and person_c[end] == person_c[begin]
-                and bucket_c[end] == bucket_c[begin]
-                and partition_c[end] == partition_c[begin]
-            ):
-                end += 1
-        if log_p_c[begin] <= 0.0:
-            least = begin
-            for i in range(begin + 1, end):
-                is_tie = log_p_c[i] == log_p_c[least] and log_p_c[i] < LOG_CAUSE_LEVEL
-                if log_p_c[i] < log_p_c[least] or (is_tie and rarity_c[i] > rarity_c[least]):
-                    least = i
-            log_p = member_log_p(log_p_c, begin, end, least)
-            b = bucket_c[begin] - bucket_from
-            scored_b[b] += 1
-            min_log_p_b[b] = min(min_log_p_b[b], log_p)
-            if log_p < LOG_SIGNIFICANT:
-                bucket_r[results] = bucket_c[begin]
-                series_r[results] = member_c[least] if len(person_c) > 0 else category_c[least]
-                log_p_r[results] = log_p
-                typical_r[results] = typical_c[least]
-                rarity_r[results] = rarity_c[least]
-                first_r[results] = first_c[least]
-                began = partition[int(partition_c[begin]) * size + FIRST]
-                days = (bucket_c[begin] - clock_offset + 1 - began) * span_days
-                surprise = min(-log_p, -log_own_c[least])
-                score_r[results] = min((1.0 + days) * (1.0 / TRUSTED_DAYS), 1.0) * absolute_score(surprise)
-                if len(person_c) > 0:
-                    causes = list_causes(
-                        category_c, records_c, begin, end, by_repeats, log_p_c, typical_c, results, causes,
-                        result_k, attribute_k, log_p_k, actual_k, typical_k,
-                    )  # fmt: skip
-                results += 1
-        begin = end
-    made[0] = results
-    made[1] = causes
-    return results
-
-
-@device
-def member_log_p(log_p_c: Array, begin: int, end: int, least: int) -> float:
-    """Ln p of the activations [begin, end) together."""
-    if end - begin == 1:
-        lone: float = log_p_c[least]
-        return lone
-    log_sum = -log_p_c[least]
-    for i in range(begin, end):
-        if i != least and log_p_c[i] < LOG_SIGNIFICANT:
-            log_sum = log_added(log_sum, -log_p_c[i])
-    return min(log_any(log_sum, float(end - begin)), 0.0)
-
-
-@device
-def list_causes(
-    category_c: Array, records_c: Array, begin: int, end: int, by_repeats: int,
-    log_p_c: Array, typical_c: Array, result: int, causes: int,
-    result_k: Array, attribute_k: Array, log_p_k: Array, actual_k: Array, typical_k: Array,
-) -> int:  # fmt: skip
-    """Puts the least probable of the activations [begin, end) into the causes; returns where these end."""
-    first = causes
-    least = 0.0
-    for i in range(begin, end):
-        least = min(least, log_p_c[i])
-    level = max(least + LOG_CAUSE_RATIO, LOG_CAUSE_LEVEL)
-    for i in range(begin, end):
-        if log_p_c[i] <= level and (causes < first + MOST_CAUSES or log_p_c[i] < log_p_k[causes - 1]):
-            k = causes if causes < first + MOST_CAUSES else causes - 1
-            causes = max(causes, k + 1)
-            while k > first and log_p_c[i] < log_p_k[k - 1]:
-                attribute_k[k] = attribute_k[k - 1]
-                log_p_k[k] = log_p_k[k - 1]
-                actual_k[k] = actual_k[k - 1]
-                typical_k[k] = typical_k[k - 1]
-                k -= 1
-            attribute_k[k] = category_c[i]
-            log_p_k[k] = log_p_c[i]
-            actual_k[k] = records_c[i] if by_repeats != 0 else 1.0
-            typical_k[k] = typical_c[i]
-    for k in range(first, causes):
-        result_k[k] = result
-    return causes
