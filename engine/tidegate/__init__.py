@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TimeError,
     )
     from .job import FlushAcknowledgement, Job
+    from .overall import overall_buckets
     from .readers import read
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "StateError",
     "TidegateError",
     "TimeError",
+    "overall_buckets",
     "read",
 ]
 
@@ -46,6 +48,7 @@ _MODULES = {
     "FlushAcknowledgement": "job",
     "Job": "job",
     "JobConfig": "config",
+    "overall_buckets": "overall",
     "read": "readers",
 }
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from .causes import Causes
 from .cells import F64, Cells, ClosedCells
@@ -38,6 +42,20 @@ class LaneCells:
     def __getitem__(self, source: Source) -> ClosedCells:
         """The cells of a source, bucket by bucket."""
         return self._closed[source]
+
+    def renamed(self, names: Mapping[Source, Source]) -> LaneCells:
+        """The cells as somebody sees them who asks for one source and is to have another."""
+        return LaneCells({name: self._closed[source] for name, source in names.items()}, self._n_series)
+
+    def where(self, choose: Callable[[ClosedCells], npt.NDArray[np.bool_]]) -> LaneCells:
+        """The cells that are chosen of every source."""
+        chosen = {source: closed.where(choose(closed)) for source, closed in self._closed.items()}
+        return LaneCells(chosen, self._n_series)
+
+    def within(self, first: int, last: int) -> LaneCells:
+        """The cells of the buckets ``first <= b < last``."""
+        parts = {source: closed.within(first, last) for source, closed in self._closed.items()}
+        return LaneCells(parts, self._n_series)
 
     def by_block(self, source: Source) -> Cells:
         """The cells of a source, those of every block of series together."""

@@ -46,6 +46,21 @@ class ClosedCells:
     def __len__(self) -> int:
         return len(self.bucket_c)
 
+    def first(self, n: int) -> ClosedCells:
+        """The first n cells; shares memory."""
+        return ClosedCells(self.bucket_c[:n], self.series_c[:n], self.record_c[: n * self.width], self.width)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> ClosedCells:
+        """The cells where the mask is true."""
+        record_c = self.record_c.reshape(-1, self.width)[mask].ravel()
+        return ClosedCells(self.bucket_c[mask], self.series_c[mask], record_c, self.width)
+
+    def within(self, first: int, last: int) -> ClosedCells:
+        """The cells of the buckets ``first <= b < last``; shares memory."""
+        begin, end = (int(at) for at in np.searchsorted(self.bucket_c, (first, last)))
+        record_c = self.record_c[begin * self.width : end * self.width]
+        return ClosedCells(self.bucket_c[begin:end], self.series_c[begin:end], record_c, self.width)
+
     def by_block(self, n_series: int) -> Cells:
         """The cells of every block of series together, for the model."""
         n_blocks = -(-n_series // LANES)

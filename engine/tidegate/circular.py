@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tidegate_kernels import circle
 from tidegate_kernels import circular as kernels
 
 from .analysis import Finding, LaneCells
@@ -25,6 +26,8 @@ from .threads import Threads
 
 _DAY = 86_400.0
 _TIME: Source = ("time", None)
+_POINTS = (0.3492180887417384, 1.1045199391225742, 2.1130867292364264, 4.355634969110448, 8.052613074541654)
+_SHARES = (0.25, 0.15, 0.075, 0.02, 0.005)
 
 
 class Circular:
@@ -36,7 +39,7 @@ class Circular:
         is_week = detector.spec.name == "time_of_week"
         self._period = 7.0 * _DAY if is_week else _DAY
         self._settings = settings_of(is_week, span_ms)
-        self._size = kernels.GROUPS + 4 * (int(self._settings[kernels.SLOTS]) + 1)
+        self._size = circle.GROUPS + 4 * (int(self._settings[circle.SLOTS]) + 1)
         self.state: F64 = np.zeros(0)
 
     @property
@@ -80,8 +83,8 @@ class Circular:
                 int(run.learn),
                 self._settings,
                 self.state,
-                np.empty(kernels.POINTS),
-                np.empty(kernels.POINTS),
+                np.empty(circle.POINTS),
+                np.empty(circle.POINTS),
                 min_log_p,
                 scored,
                 *room,
@@ -119,14 +122,16 @@ def seconds_of(time_ms: F64, period: float) -> F64:
 def settings_of(is_week: bool, span_ms: int) -> F64:
     """The settings of the kernel for a bucket span."""
     span = span_ms / 1000.0
-    settings = np.zeros(kernels.SETTINGS)
-    settings[kernels.PERIOD] = 7.0 * _DAY if is_week else _DAY
-    settings[kernels.SLOTS] = 32 if is_week else 24
-    settings[kernels.LEAST_WIDTH] = min(span, _DAY) / 30.0
-    settings[kernels.MOST_WIDTH] = _DAY / 8.0 if is_week else _DAY / 24.0
-    settings[kernels.BRIDGE] = 1.5 * span
-    settings[kernels.MEMORY] = (84.0 if is_week else 30.0) * _DAY
-    settings[kernels.LEAST_MEMORY] = 1000.0 if is_week else 500.0
-    settings[kernels.SPAN] = span
-    settings[kernels.THRESHOLD] = math.log(SIGNIFICANT)
+    settings = np.zeros(circle.SETTINGS)
+    settings[circle.PERIOD] = 7.0 * _DAY if is_week else _DAY
+    settings[circle.SLOTS] = 32 if is_week else 24
+    settings[circle.LEAST_WIDTH] = min(span, _DAY) / 30.0
+    settings[circle.MOST_WIDTH] = _DAY / 8.0 if is_week else _DAY / 24.0
+    settings[circle.BRIDGE] = 1.5 * span
+    settings[circle.MEMORY] = (84.0 if is_week else 30.0) * _DAY
+    settings[circle.LEAST_MEMORY] = 1000.0 if is_week else 500.0
+    settings[circle.SPAN] = span
+    settings[circle.THRESHOLD] = math.log(SIGNIFICANT)
+    settings[circle.POINT : circle.POINT + circle.CELLS] = _POINTS
+    settings[circle.SHARE : circle.SHARE + circle.CELLS] = _SHARES
     return settings

@@ -46,7 +46,7 @@ def to_degrees(column: pa.Array) -> tuple[F64, F64, int]:
     """Latitudes and longitudes of text like "51.5,-0.1", NaN for none, and how many are there but invalid.
 
     Invalid is what is not two numbers with a comma in between, a latitude beyond 90 degrees or a longitude
-    beyond 180. Empty text is no value.
+    beyond 180.
 
     >>> to_degrees(pa.array(["51.5,-0.1", None, "91,0"]))
     (array([51.5,  nan,  nan]), array([-0.1,  nan,  nan]), 1)
@@ -56,18 +56,14 @@ def to_degrees(column: pa.Array) -> tuple[F64, F64, int]:
         indices = column.indices.cast(pa.int64()).fill_null(len(latitudes))
         at = indices.to_numpy(zero_copy_only=False)
         latitude, longitude = np.append(latitudes, np.nan)[at], np.append(longitudes, np.nan)[at]
-        present = len(column) - column.null_count
     elif is_text(column.type):
-        text = as_text(column)
-        latitude, longitude = _pairs(text)
-        present = pc.sum(pc.greater(pc.binary_length(text), 0)).as_py() or 0
+        latitude, longitude = _pairs(as_text(column))
     else:
         latitude = longitude = np.full(len(column), np.nan)
-        present = len(column) - column.null_count
     valid = (np.abs(latitude) <= 90.0) & (np.abs(longitude) <= 180.0)
     if not valid.all():
         latitude, longitude = np.where(valid, latitude, np.nan), np.where(valid, longitude, np.nan)
-    return latitude, longitude, present - int(np.count_nonzero(valid))
+    return latitude, longitude, len(column) - column.null_count - int(np.count_nonzero(valid))
 
 
 def _pairs(text: pa.LargeStringArray) -> tuple[F64, F64]:

@@ -36,6 +36,8 @@ class Frame:
     span_ms: int
     bucket_from: int
     is_interim: bool
+    scheduled: tuple[str, ...] = ()
+    """The descriptions of the events that fall on every one of the buckets."""
 
 
 class Ranked:
@@ -182,7 +184,7 @@ def filled_columns(fields: list[pa.Field], n: int, values: Mapping[str, pa.Array
     return [values[field.name] if field.name in values else pa.nulls(n, field.type) for field in fields]
 
 
-def structs(kind: pa.StructType, n: int, values: Mapping[str, pa.Array]) -> pa.StructArray:
+def _structs(kind: pa.StructType, n: int, values: Mapping[str, pa.Array]) -> pa.StructArray:
     """Structs of the values of their fields, null where there are none."""
     return pa.StructArray.from_arrays(filled_columns(list(kind), n, values), fields=list(kind))
 
@@ -255,7 +257,7 @@ def _explanations(ranked: Ranked) -> pa.StructArray:
         "by_field_first_occurrence": pa.array(ranked.column("is_first_r"), from_pandas=True).cast(pa.bool_()),
         "by_field_relative_rarity": pa.array(ranked.column("rarity_r"), from_pandas=True),
     }
-    return structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
+    return _structs(RECORDS.field("anomaly_score_explanation").type, len(ranked), values)
 
 
 def _without_direction(ranked: Ranked) -> npt.NDArray[np.bool_]:
@@ -334,7 +336,7 @@ def _cause_lists(
     values["typical"] = value_lists(joined.typical, joined.second_typical)
     offsets = np.append(0, np.cumsum(np.bincount(row, minlength=len(ranked)))).astype(np.int32)
     kind = RECORDS.field("causes").type.value_type
-    causes = structs(kind, len(row), values)
+    causes = _structs(kind, len(row), values)
     return pa.ListArray.from_arrays(pa.array(offsets), causes, mask=pa.array(~of_crowd))
 
 
@@ -362,6 +364,8 @@ def bucket_batch(
         "bucket_influencers": _bucket_influencers(scores, frame),
         "processing_time_ms": pa.repeat(pa.scalar(round(elapsed_ms / max(n, 1)), pa.int64()), n),
     }
+    if frame.scheduled:
+        values["scheduled_events"] = pa.repeat(pa.scalar(list(frame.scheduled), pa.list_(pa.string())), n)
     return pa.record_batch(filled_columns(list(BUCKETS), n, values), schema=BUCKETS)
 
 
@@ -380,4 +384,4 @@ def _bucket_influencers(scores: Sequence[BucketScores], frame: Frame) -> pa.List
     }
     offsets = np.searchsorted(bucket, np.arange(len(score_b) + 1)).astype(np.int32)
     kind = BUCKETS.field("bucket_influencers").type.value_type
-    return pa.ListArray.from_arrays(pa.array(offsets), structs(kind, len(bucket), values))
+    return pa.ListArray.from_arrays(pa.array(offsets), _structs(kind, len(bucket), values))

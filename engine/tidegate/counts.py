@@ -41,6 +41,9 @@ class DataCounts:
     until ten in a row agree or a nearer record shows that they are strays."""
     invalid_value_count: int = 0
     """Values of numeric fields that are not finite numbers; the record counts, the value does not."""
+    invalid_summary_count: int = 0
+    """Of `processed_record_count`: records whose summary count is zero, negative or no number; they
+    are left out of everything."""
     malformed_record_count: int = 0
     """Malformed pieces of JSON or CSV passed over; they are not records."""
     refused_series_record_count: int = 0

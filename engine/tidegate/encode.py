@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from .categorize import Categorizer
 from .cells import F64, I32, I64
 from .columns import to_degrees, to_float
 from .config import JobConfig
+from .config.analysis import MLCATEGORY
 from .keys import U64, Interner
 from .position import AXES, vectors_of
 from .rows import Rows, Source
@@ -34,6 +36,8 @@ class Fields:
     analysed: tuple[str, ...]
     texts: tuple[str, ...]
     """Fields that readers must leave as the text they are; a pattern for the time needs it too."""
+    message: str | None
+    """The field whose categories are the field mlcategory."""
 
     @classmethod
     def of(cls, config: JobConfig) -> Fields:
@@ -51,6 +55,8 @@ class Fields:
         positions = fields(lambda family: family == "lat_long")
         by_pattern = time.time_format not in ("epoch", "epoch_ms")
         times = (time.time_field,) if by_pattern else ()
+        message = analysis.categorization_field_name
+        read = (name for name in (*keys, *hashed, *positions, message, *times) if name is not None)
         return cls(
             keys,
             fields(lambda family: family not in (*_HASHED, "lat_long")),
@@ -58,16 +64,22 @@ class Fields:
             fields(lambda family: family == "info_content"),
             positions,
             analysis.analysed_fields(),
-            tuple(dict.fromkeys((*keys, *hashed, *positions, *times))),
+            tuple(dict.fromkeys(name for name in read if name != MLCATEGORY)),
+            message,
         )
 
 
 class Encoder:
     """Turns columns into codes and numbers; the tables of strings only grow, those of texts are swept."""
 
-    def __init__(self, fields: Fields) -> None:
-        self._fields = fields
+    def __init__(self, config: JobConfig) -> None:
+        self.fields = Fields.of(config)
+        fields = self.fields
         self.names = {field: Interner() for field in fields.keys}
+        self.categorizer = None if fields.message is None else Categorizer.of(config)
+        self._category_partition = config.analysis_config.category_partition
+        if self.categorizer is not None:
+            self.names[MLCATEGORY] = self.categorizer.names
         self.texts = {field: TextStore() for field in fields.kept}
         self._hashers = {field: TextHasher() for field in fields.hashed} | self.texts
 
@@ -79,23 +91,37 @@ class Encoder:
             field: hasher.hashes(columns[field]) if field in columns else np.zeros(n, np.uint64)
             for field, hasher in self._hashers.items()
         }
+        # Categories last: when all else could be read, so that every message counts once.
         return Rows(np.ascontiguousarray(time), self._codes(n, columns), values, hashes), invalid
 
     def _codes(self, n: int, columns: Mapping[str, pa.Array]) -> dict[str, I32]:
-        return {
+        codes = {
             field: names.codes(columns[field]) if field in columns else np.zeros(n, np.int32)
             for field, names in self.names.items()
+            if field != MLCATEGORY
         }
+        if MLCATEGORY in self.fields.keys:
+            codes[MLCATEGORY] = self._categories(n, columns, codes)
+        return codes
+
+    def _categories(self, n: int, columns: Mapping[str, pa.Array], codes: Mapping[str, I32]) -> I32:
+        """The codes of the categories of the messages."""
+        messages = None if self.fields.message is None else columns.get(self.fields.message)
+        if self.categorizer is None or messages is None:
+            return np.zeros(n, np.int32)
+        if self._category_partition is None:
+            return self.categorizer.codes(messages)
+        return self.categorizer.codes(messages, codes[self._category_partition])
 
     def _values(self, n: int, columns: Mapping[str, pa.Array]) -> tuple[dict[Source, F64], int]:
         values: dict[Source, F64] = {}
         invalid = 0
-        for field in self._fields.numbers:
+        for field in self.fields.numbers:
             values["number", field] = np.full(n, np.nan)
             if field in columns:
                 values["number", field], bad = to_float(columns[field])
                 invalid += bad
-        for field in self._fields.positions:
+        for field in self.fields.positions:
             latitude, longitude, bad = to_degrees(columns.get(field, pa.nulls(n, pa.string())))
             invalid += bad
             for axis, coordinate in zip(AXES, vectors_of(latitude, longitude), strict=True):

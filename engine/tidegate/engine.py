@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sys
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from tidegate_kernels.fold import RECORD_SIZE
 
-from .analysis import LaneCells
+from .analysis import Finding, LaneCells
+from .categorize import memory_share
 from .cells import I64, ClosedCells
 from .combine import BucketScores, Frame, Ranked, bucket_batch, record_batch
-from .config import JobConfig
+from .config import Detector, EventCalendar, JobConfig
 from .errors import ConfigError
+from .filters import FilterSet
+from .forecast import Forecast, make_forecast
+from .forecastrequest import Request
 from .history import History
 from .influencers import Influencers
 from .keys import U64, Interner
@@ -28,12 +32,15 @@ from .modelplot import model_plot_batches
 from .passes import Pass, Planner, Span
 from .results import Results
 from .rows import Rows
+from .schedule import Schedule, Stretch
+from .shifts import TimeShifts
 from .siblings import REFRESH_DAYS
 from .sizes import ModelSizeStats, size_stats
 from .streams import NO_SERIES, NO_VALUES, CellStream, Stream
 from .texts import TextStore
 from .threads import Threads
 from .timeline import DAY_MS, MAX_FILLED_BUCKETS, Timeline
+from .weights import WeightedStream
 
 PASS_BUCKETS = 1 << 16
 PASS_CELLS = 1 << 22
@@ -81,18 +88,20 @@ class Engine:
         self._pool = Threads(threads)
         self._span = Span(span_ms, self.timeline.latency_ms)
         self.history = History(span_ms)
-        self._events = CellStream(self._span, valued=False)
+        self.schedule = Schedule((), span_ms)
+        self._shifts = TimeShifts(span_ms)
+        is_summarised = analysis.summary_count_field_name is not None
+        self._events = (WeightedStream if is_summarised else CellStream)(self._span, valued=False)
         self._lanes: dict[LaneKey, Lane] = {}
         prune = max(analysis.model_prune_window_ms // span_ms, 1)
         for detector in analysis.detectors:
             key = key_of(detector)
             if key not in self._lanes:
-                self._lanes[key] = Lane(key, self._span, config.model_plot_config, names, texts)
+                plot = config.model_plot_config
+                self._lanes[key] = Lane(key, self._span, plot, names, texts, is_summarised=is_summarised)
             self._lanes[key].add(detector, prune)
         self.influencers = Influencers(analysis.influencers, self._lanes, names, span_ms)
-        self._memory_limit = config.analysis_limits.model_memory_limit_bytes
-        share = self._memory_limit // len(self._lanes)
-        self._series_limit = {key: lane.series_limit(share) for key, lane in self._lanes.items()}
+        self._set_limit(config)
 
     @property
     def buffered_rows(self) -> int:
@@ -109,8 +118,8 @@ class Engine:
         """How many series all detectors have."""
         return sum(len(lane.keys) for lane in self._lanes.values())
 
-    def sizes(self) -> ModelSizeStats:
-        """What the models take."""
+    def sizes(self, category_bytes: int) -> ModelSizeStats:
+        """What the models take, with the categories of messages."""
         end = self.timeline.finalized_end
         latest = None if end is None or not self.results.final_buckets else end - self._span.span
         return size_stats(
@@ -119,6 +128,7 @@ class Engine:
             [*self._names.values(), *self._texts.values(), self.influencers.log],
             self._memory_limit,
             latest,
+            category_bytes,
         )
 
     @property
@@ -206,14 +216,19 @@ class Engine:
             return
         first, last = span[0] // self._span.span, span[1] // self._span.span
         cells, open_events = self._cells(lambda stream: stream.peek(span[0]))
-        events = _per_bucket(open_events, first, last)
-        run = Run(
-            Calendar.of(first, last, self._span.span),
-            self.timeline.skipped_buckets,
-            learn=False,
-            completeness_b=self.history.completeness(events),
-        )
-        self._score(cells, events, run)
+        skipped = self.timeline.skipped_buckets
+        for stretch in self.schedule.stretches(first, last):
+            begin, end = stretch.first, stretch.last
+            inside = {key: part.within(begin, end) for key, part in cells.items()}
+            events = _per_bucket(open_events, begin, end)
+            run = Run(
+                Calendar.of(begin, end, self._span.span),
+                skipped,
+                learn=False,
+                completeness_b=self.history.completeness(events),
+            )
+            self._score(inside, events, run, stretch, is_interim=True)
+            skipped += end - begin if stretch.skips_model else 0
 
     def hashes(self, field: str) -> Iterator[U64]:
         """The hashes of a field whose texts the buffer and the open buckets need."""
@@ -222,6 +237,13 @@ class Engine:
             stream = lane.streams.get(("info", field))
             if isinstance(stream, KeyStream):
                 yield from stream.keys()
+
+    def forecast(self, request: Request) -> Forecast:
+        """What the series will be from the last finalised bucket on; changes nothing."""
+        line = self.timeline
+        end = 0 if line.finalized_end is None else line.finalized_end
+        buckets = end // line.span_ms, line.skipped_buckets, line.span_ms
+        return make_forecast(self._job_id, request, self._lanes.values(), self._names, buckets, self._pool)
 
     def _streams(self) -> list[Stream]:
         return [self._events, *(stream for lane in self._lanes.values() for stream in lane.streams.values())]
@@ -245,8 +267,11 @@ class Engine:
     def _gather(self, rows: Rows, part: Pass) -> None:
         """Adds the rows of a pass to the open buckets of every stream, on all threads at once."""
         threads = part.pieces(self._pool.size)
-        works = self._events.gather(part, NO_SERIES, NO_VALUES, 1)
         series = {}
+        if isinstance(self._events, WeightedStream):
+            works = self._events.weigh(part, NO_SERIES, NO_VALUES, rows.weight)
+        else:
+            works = self._events.gather(part, NO_SERIES, NO_VALUES, 1)
         for key, lane in self._lanes.items():
             series[key], more = lane.gather(rows, part, self._series_limit[key], threads)
             works += more
@@ -265,16 +290,46 @@ class Engine:
         """Closes every bucket that ends by `end`, and makes results of them.
 
         On the way the models look at what their series have in common, on the days of the job's own
-        time that are meant for it: whatever way the records came, the same buckets have passed then.
+        time that are meant for it, and events begin and end: whatever way the records came, the same
+        buckets have passed then.
         """
         line = self.timeline
         assert line.finalized_end is not None
         while end > line.finalized_end:
+            due = self._shifts.make(line.finalized_end // line.span_ms, self._lanes.values())
             asks_at = self._siblings_at(line.finalized_end)
-            self._close_part(min(end, asks_at))
-            if end >= asks_at:
+            stretch = self.schedule.at(line.finalized_end // line.span_ms)
+            self._close_part(min(end, asks_at, min(stretch.last, due) * line.span_ms), stretch)
+            if line.finalized_end == asks_at:
                 for lane in self._lanes.values():
                     lane.ask_siblings()
+
+    def set_calendars(self, calendars: Iterable[EventCalendar]) -> None:
+        """Replaces the events of the job, from the first bucket on that is not final yet."""
+        span, end = self._span.span, self.timeline.finalized_end
+        self.schedule = Schedule((event for calendar in calendars for event in calendar.events), span)
+        self._shifts.set_events(self.schedule.events, None if end is None else end // span)
+
+    def set_rules(self, detectors: Iterable[Detector], filters: FilterSet) -> None:
+        """Lets the detectors go by their rules and these filters, from the next bucket on."""
+        rules = {detector.detector_index: detector.custom_rules for detector in detectors}
+        for lane in self._lanes.values():
+            lane.set_rules(rules, filters)
+        self._shifts.set_rules(self._lanes.values())
+
+    def update(self, config: JobConfig) -> None:
+        """Goes on with other limits, another prune window and another model plot."""
+        self._set_limit(config)
+        self._is_plotting = config.model_plot_config is not None and config.model_plot_config.enabled
+        prune = max(config.analysis_config.model_prune_window_ms // self._span.span, 1)
+        for lane in self._lanes.values():
+            lane.update(config.model_plot_config, prune)
+
+    def _set_limit(self, config: JobConfig) -> None:
+        """Says how many series every lane may have."""
+        self._memory_limit = config.analysis_limits.model_memory_limit_bytes
+        share = (self._memory_limit - memory_share(config)) // len(self._lanes)
+        self._series_limit = {key: lane.series_limit(share) for key, lane in self._lanes.items()}
 
     def _siblings_at(self, after: int) -> int:
         """The next time after this one at which the models ask the siblings; the end of a bucket."""
@@ -283,7 +338,8 @@ class Engine:
         times = (first + days * DAY_MS for days in REFRESH_DAYS)
         return next((at for at in map(self.timeline.floor, times) if at > after), sys.maxsize)
 
-    def _close_part(self, end: int) -> None:
+    def _close_part(self, end: int, stretch: Stretch) -> None:
+        """Closes buckets on which the same events fall."""
         line = self.timeline
         assert line.finalized_end is not None
         assert line.first_whole is not None
@@ -292,38 +348,41 @@ class Engine:
         first, last = max(line.finalized_end, line.first_whole) // line.span_ms, end // line.span_ms
         line.finalize(end)
         if first < last:
-            run = Run(Calendar.of(first, last, line.span_ms), line.skipped_buckets, learn=True)
-            self._score(cells, _per_bucket(events, first, last), run)
+            calendar = Calendar.of(first, last, line.span_ms)
+            run = Run(calendar, line.skipped_buckets, learn=not stretch.skips_model)
+            self._score(cells, _per_bucket(events, first, last), run, stretch, is_interim=False)
+            line.skipped_buckets += last - first if stretch.skips_model else 0
         self.influencers.log.drop(end // line.span_ms)
 
-    def _score(
-        self,
-        cells: _Cells,
-        events: I64,
-        run: Run,
-    ) -> None:
-        """Makes buckets, records and influencers of the cells of a pass."""
+    def _score(self, cells: _Cells, events: I64, run: Run, stretch: Stretch, *, is_interim: bool) -> None:
+        """Makes buckets, records and influencers of the cells of buckets on which the same events fall."""
         began = clock.perf_counter()
-        findings = [
-            f for key, lane in self._lanes.items() for f in lane.findings(cells[key], run, self._pool)
-        ]
-        ranked = Ranked(findings)
-        min_log_p = np.minimum.reduce([finding.scored.min_log_p_b for finding in findings])
-        scored = np.add.reduce([finding.scored.scored_b for finding in findings])
-        score_r, log_p_b, score_b = self.history.score(ranked, min_log_p, scored, events, run)
+        frame = Frame(
+            self._job_id, self._span.span, run.calendar.bucket_from, is_interim, stretch.descriptions
+        )
+        findings: list[Finding] = []
+        if not stretch.is_skipped:
+            lanes = self._lanes.items()
+            findings = [f for key, lane in lanes for f in lane.findings(cells[key], run, self._pool)]
+        ranked = Ranked([] if stretch.skips_result else findings)
+        log_p_b, score_b, score_r = np.zeros(len(events)), np.zeros(len(events)), np.empty(0)
+        scored = np.zeros(len(events), np.int64)
+        if findings:
+            scored = np.add.reduce([finding.scored.scored_b for finding in findings])
+            least = np.minimum.reduce([finding.scored.min_log_p_b for finding in findings])
+            if stretch.skips_result:  # as unremarkable as can be
+                least = np.zeros_like(least)
+            score_r, log_p_b, score_b = self.history.score(ranked, least, scored, events, run)
         worst = ranked.least_probable()
         written, score_r = ranked.only(worst), score_r[worst]
         whole = BucketScores("bucket_time", log_p_b, score_b)
-        influence = self.influencers.of_results(written)
-        blamed, of_fields = self.influencers.score(influence, written, score_r, whole, scored, run)
-        frame = Frame(self._job_id, self._span.span, run.calendar.bucket_from, is_interim=not run.learn)
-        blames = self.influencers.of_records(influence, len(written))
-        records = record_batch(written, score_r, self._names, frame, blames)
+        blame = self.influencers.blame(written, score_r, whole, scored, run)
+        records = record_batch(written, score_r, self._names, frame, blame.of_records)
         elapsed = 1000.0 * (clock.perf_counter() - began)
-        buckets = bucket_batch(events, [whole, *of_fields], frame, elapsed)
+        buckets = bucket_batch(events, [whole, *blame.buckets], frame, elapsed)
         model_plot = model_plot_batches(findings, self._names, frame)
-        influencers = self.influencers.batches(blamed, frame)
-        self.results.add(buckets, records, model_plot, influencers, interim=not run.learn)
+        influencers = self.influencers.batches(blame.values, frame)
+        self.results.add(buckets, records, model_plot, influencers, interim=is_interim)
 
 
 def _per_bucket(cells: ClosedCells, first: int, last: int) -> I64:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from .analysis import Finding, LaneCells
 from .config import Detector
 from .keys import Keys
-from .model import RESULT_COLUMNS, SIGNIFICANT, STATE_BYTES, U8, FeatureModel, Run, Scored
+from .model import NO_RULES, RESULT_COLUMNS, SIGNIFICANT, STATE_BYTES, U8, FeatureModel, Run, Scored
 from .rows import Source
+from .rules import DetectorRules
 from .threads import Threads
 
 _SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct", "info_content": "info"}
@@ -31,6 +33,8 @@ class Individual:
             FeatureModel(detector, feature, span_ms, prune_buckets) for feature in detector.spec.features
         ]
         self.sources = tuple(source_of(detector, feature) for feature in detector.spec.features)
+        self.rules: DetectorRules | None = None
+        """The custom rules, which the models obey."""
 
     @property
     def series_bytes(self) -> int:
@@ -52,10 +56,21 @@ class Individual:
         for model in self.models:
             model.ask_siblings()
 
+    def set_prune(self, buckets: int) -> None:
+        """Forgets series that are silent for longer than so many buckets."""
+        for model in self.models:
+            model.set_prune(buckets)
+
+    def shift_time(self, seconds: int, chosen_s: npt.NDArray[np.bool_] | None = None) -> None:
+        """Expects of the chosen series, or all, at any time what was expected so many seconds later."""
+        for model in self.models:
+            model.shift_time(seconds, chosen_s)
+
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores every series with its cells, and with ``run.learn`` then trains."""
+        rules = NO_RULES if self.rules is None else (self.rules.table, self.rules.masks)
         scored = [
-            model.run(cells.by_block(source), run, threads, plot_s)
+            model.run(cells.by_block(source), run, threads, plot_s, rules)
             for source, model in zip(self.sources, self.models, strict=True)
         ]
         bounds = tuple(part.bounds for part in scored)

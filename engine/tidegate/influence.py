@@ -4,7 +4,8 @@ With x the value of the result, t what is typical, x_v the value without the rec
 them alone, and r = max((x_v - t) / (x - t), 0), what is left of the deviation::
 
     complement     1 - ln p_v / ln p  =  1 - r^k    counts, sums, means, medians, variances
-    intersection       ln p_v / ln p  =  r^k        minima, maxima, distinct counts
+    intersection       ln p_v / ln p  =  r^k        minima, maxima
+    the larger of 1 - r^k and (r^k)^2 of both       distinct counts
     presence                             1          everything else, and key fields of the detector
 
 The tail of ln p over the deviation is taken for a power, ln p(d) = ln 0.05 d^k, d in units of the
@@ -14,6 +15,12 @@ at typical, or beyond it, has r = 0. Where x itself is within the bound, because
 buckets together that are unusual, influence is less by as much: else a slight deviation, of which
 every value could be the cause, would be blamed on all of them. A value that is missing cannot be
 seen: a dip of a count or of distinct values has no influencers but its key fields.
+
+Who adds 45 distinct values to the usual 40 has hardly more than usual alone: of 31 planted scans the
+intersection named 8, the complement all; squared, it still names those who scan the same
+together, and no more bystanders than the complement alone (76 in 131 incidents, unsquared 95).
+Estimated k named 75 of 89 causes and 73 bystanders, k = 1 69 and 82, k = 2 68 and 173. Measured
+on 2026-11-23 with bursts, raised means and scans in zipfian traffic.
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,13 +47,15 @@ MAX_VALUES_PER_FIELD = 10
 """Values of a field that one result names at most: the most influential, then those with most records."""
 MIN_VALUES_VARP = 3.0
 """Fewer values have no variance; as in `features.take_cells`."""
+_MANY = 1000
+"""Values of a field from which on the most influential are found without sorting them all."""
 _LOG_BOUND = math.log(0.05)
 _STEEPNESS = (0.5, 2.0)
 _BEYOND_BOUND = 1.25
 """In distances to the bound: nearer than this p does not tell the tail, which is taken for exponential."""
-_COMPLEMENT = ("count", "sum", "mean", "varp", "median")
-_INTERSECTION = ("min", "max", "distinct_count", "info_content")
-_UNSEEN_IN_DIPS = ("distinct_count", "info_content")
+_EXTREMES = ("min", "max")
+_DISTINCT = ("distinct_count", "info_content")
+_WITH_VALUES = ("count", "sum", "mean", "varp", "median", *_EXTREMES, *_DISTINCT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +129,9 @@ def tail(actual: F64, typical: F64, lower: F64, upper: F64, log_p: F64) -> tuple
 def influences_of(asked: Asked, behind: Behind, field: str, field_at: int) -> Influences:
     """The influence of every value of a field on what is asked of a lane."""
     statistics = behind.statistics[field]
-    order = np.argsort(statistics.slot_p, kind="stable")
-    slots = statistics.slot_p[order]
+    order, slots = statistics.by_slot
     is_seen = np.ones(len(asked.target_a), bool)
-    if asked.feature in _UNSEEN_IN_DIPS:
+    if asked.feature in _DISTINCT:
         is_seen = asked.actual_a > asked.typical_a
     first = np.searchsorted(slots, asked.target_a)
     size = np.where(is_seen, np.searchsorted(slots, asked.target_a, "right") - first, 0)
@@ -130,6 +139,7 @@ def influences_of(asked: Asked, behind: Behind, field: str, field_at: int) -> In
     pair = order[np.arange(len(of_asked)) + np.repeat(first - (np.cumsum(size) - size), size)]
     influence = _influence(asked, of_asked, pair, behind, field)
     kept = np.flatnonzero(influence >= INFLUENCE_CUTOFF)
+    kept = kept[_among_most(of_asked[kept], influence[kept], statistics.rows_p[pair[kept]])]
     result, pair = asked.result_a[of_asked[kept]], pair[kept]
     field_i = np.full(len(kept), field_at)
     value = statistics.value_p[pair].astype(np.int64)
@@ -138,19 +148,26 @@ def influences_of(asked: Asked, behind: Behind, field: str, field_at: int) -> In
 
 def _influence(asked: Asked, of_asked: I64, pair: I64, behind: Behind, field: str) -> F64:
     """The influence of pairs, each on one of those asked for."""
-    if asked.feature not in (*_COMPLEMENT, *_INTERSECTION) or len(pair) == 0:
+    if asked.feature not in _WITH_VALUES or len(pair) == 0:
         return np.ones(len(pair))
     actual, typical = asked.actual_a[of_asked], asked.typical_a[of_asked]
+
+    def left(value: F64) -> F64:
+        """What is left of the deviation; NaN for no value."""
+        share = (value - typical) / (actual - typical)
+        return np.where(np.isnan(value), np.nan, np.maximum(share, 0.0) ** asked.steepness_a[of_asked])
+
     with np.errstate(all="ignore"):
-        if asked.feature in _COMPLEMENT:
-            value = _without(asked, of_asked, pair, behind, field)
+        if asked.feature in _EXTREMES:
+            influence = np.nan_to_num(left(_alone(asked, pair, behind, field)))
+        elif asked.feature in _DISTINCT:
+            alone, without = _distinct(asked, of_asked, pair, behind, field)
+            influence = np.maximum(left(alone) ** 2, 1.0 - left(without))
         else:
-            value = _alone(asked, of_asked, pair, behind, field)
-        left = np.maximum((value - typical) / (actual - typical), 0.0) ** asked.steepness_a[of_asked]
-    influence = 1.0 - left if asked.feature in _COMPLEMENT else left
-    # Where nothing is left to compute with, all of it came from the value.
-    influence = np.where(np.isnan(value), 1.0, np.clip(np.nan_to_num(influence), 0.0, 1.0))
-    return np.where(actual != typical, influence * asked.weight_a[of_asked], 0.0)
+            # Where nothing is left to compute with, all of it came from the value.
+            influence = np.nan_to_num(1.0 - left(_without(asked, of_asked, pair, behind, field)), nan=1.0)
+    influence = np.clip(influence, 0.0, 1.0) * asked.weight_a[of_asked]
+    return np.where(actual != typical, influence, 0.0)
 
 
 def _without(asked: Asked, of_asked: I64, pair: I64, behind: Behind, field: str) -> F64:
@@ -188,20 +205,24 @@ def _all_rows(behind: Behind, target: I64) -> I64:
     return pair_of[target]
 
 
-def _alone(asked: Asked, of_asked: I64, pair: I64, behind: Behind, field: str) -> F64:
-    """The value of the rows of a pair alone; that of the typical one where they have none."""
+def _alone(asked: Asked, pair: I64, behind: Behind, field: str) -> F64:
+    """The extreme of the rows of a pair alone; NaN where they have no value."""
+    assert asked.source is not None
+    record = behind.statistics[field].record_p(asked.source)[pair]
+    value = record[:, MIN if asked.feature == "min" else MAX]
+    return np.where(record[:, COUNT] > 0.0, value, np.nan)
+
+
+def _distinct(asked: Asked, of_asked: I64, pair: I64, behind: Behind, field: str) -> tuple[F64, F64]:
+    """The distinct count, or information, of the rows of a pair alone, and of all others alone."""
     assert asked.source is not None
     statistics = behind.statistics[field]
-    if asked.feature in ("min", "max"):
-        record = statistics.record_p(asked.source)[pair]
-        value = record[:, MIN if asked.feature == "min" else MAX]
-        return np.where(record[:, COUNT] > 0.0, value, asked.typical_a[of_asked])
-    distinct = statistics.distinct_p(asked.source)[pair].astype(np.float64)
-    if asked.feature == "distinct_count":
-        return distinct
+    mine = statistics.distinct_p(asked.source)[pair].astype(np.float64)
+    exclusive = statistics.exclusive_p(asked.source)[pair].astype(np.float64)
     # What information distinct values have is taken to be the same for each of them.
     whole = behind.statistics[ALL].distinct_p(asked.source)[_all_rows(behind, asked.target_a[of_asked])]
-    return asked.actual_a[of_asked] * distinct / whole
+    unit = asked.actual_a[of_asked] / whole if asked.feature == "info_content" else 1.0
+    return mine * unit, asked.actual_a[of_asked] - exclusive * unit
 
 
 def _medians_without(behind: Behind, field: str, source: Source) -> F64:
@@ -235,6 +256,29 @@ def _medians_without(behind: Behind, field: str, source: Source) -> F64:
         ends.append(value[np.clip(first[slot] + k + before, 0, len(value) - 1)])
     low, high = ends
     return np.where(staying > 0, np.where(low == high, low, low / 2.0 + high / 2.0), np.nan)
+
+
+def _among_most(group: I64, influence: F64, rows: I64) -> npt.NDArray[np.bool_]:
+    """False for what cannot be among the MAX_VALUES_PER_FIELD of its group; groups come one by one.
+
+    Looks at large groups only: to sort a million of candidates takes longer than to find them.
+    """
+    among = np.ones(len(group), bool)
+    first = np.flatnonzero(starts_of(group))
+    last = np.append(first[1:], len(group))
+    for start, stop in zip(first.tolist(), last.tolist(), strict=False):
+        if stop - start > _MANY:
+            part = slice(start, stop)
+            least = _nth_largest(influence[part])
+            ties = influence[part] == least
+            many = _nth_largest(rows[part][ties]) if ties.sum() > MAX_VALUES_PER_FIELD else 0
+            among[part] = (influence[part] > least) | (ties & (rows[part] >= many))
+    return among
+
+
+def _nth_largest(values: npt.NDArray[Any]) -> Any:
+    """The value that MAX_VALUES_PER_FIELD of them reach."""
+    return np.partition(values, len(values) - MAX_VALUES_PER_FIELD)[-MAX_VALUES_PER_FIELD]
 
 
 def most_influential(found: Influences, names: Mapping[str, Interner], fields: Sequence[str]) -> Influences:

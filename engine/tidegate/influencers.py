@@ -33,7 +33,6 @@ from .combine import (
     common_columns,
     filled_columns,
     probability,
-    structs,
 )
 from .individual import source_of
 from .influence import (
@@ -72,15 +71,19 @@ class _Members:
     weight: F64
 
     @classmethod
-    def of(cls, written: Ranked, at: int) -> _Members:
-        """The members of one of the findings of what is written."""
-        finding, rows = written.findings[at], np.flatnonzero(written.finding_r == at)
+    def of(cls, written: Ranked) -> list[_Members]:
+        """The members of every finding of what is written."""
         names = ("bucket_r", "series_r", "feature_r", "actual_r", "typical_r")
-        columns = [written.column(name)[rows] for name in names]
-        bounds = [written.column(name)[rows] for name in ("lower_r", "upper_r", "log_p_single_r")]
-        k, weight = tail(columns[-2], columns[-1], *bounds)
-        own = cls(*(rows, *columns, k, weight))
-        return own if finding.causes is None or not len(rows) else own._with_causes(written, finding)
+        columns = [written.column(name) for name in names]
+        bounds = [written.column(name) for name in ("lower_r", "upper_r", "log_p_single_r")]
+        columns += tail(columns[-2], columns[-1], *bounds)
+        made = []
+        for at, finding in enumerate(written.findings):
+            rows = np.flatnonzero(written.finding_r == at)
+            own = cls(*(rows, *(column[rows] for column in columns)))
+            is_alone = finding.causes is None or not len(rows)
+            made.append(own if is_alone else own._with_causes(written, finding))
+        return made
 
     def _with_causes(self, written: Ranked, finding: Finding) -> _Members:
         causes, keys = finding.causes, finding.keys
@@ -122,6 +125,18 @@ class Blamed:
         return len(self.bucket)
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What the results of a pass are blamed on."""
+
+    of_records: pa.Array | None
+    """The influencers of every record; None for a job without."""
+    values: Blamed
+    """The values that influencer results are written of."""
+    buckets: list[BucketScores]
+    """By field: how unusual it makes the buckets."""
+
+
 class Influencers:
     """The influencer fields of a job, the rows of its open buckets, and past scores of values."""
 
@@ -145,11 +160,20 @@ class Influencers:
         sources = dict.fromkeys(source for one in lane.analyses for source in one.sources)
         return Followed(fields, tuple(source for source in sources if source[0] in KEPT))
 
+    def blame(self, written: Ranked, score_r: F64, bucket_b: BucketScores, scored_b: I64, run: Run) -> Blame:
+        """What written results, with their scores, are blamed on.
+
+        `bucket_b` are the scores of the buckets as a whole. With ``run.learn`` false nothing changes.
+        """
+        found = self.of_results(written)
+        values, buckets = self.score(found, written, score_r, bucket_b, scored_b, run)
+        return Blame(self.of_records(found, len(written)), values, buckets)
+
     def of_results(self, written: Ranked) -> Influences:
         """The values that influence results, result by result, field by field, the most influential first."""
         if not self.fields or not len(written):
             return Influences.joined([])
-        members = [_Members.of(written, at) for at in range(len(written.findings))]
+        members = _Members.of(written)
         found = [*self._of_keys(written, members)]
         for key in self._lanes:
             of_lane = [
@@ -320,7 +344,8 @@ class Influencers:
         }
         ends = np.searchsorted(found.result_i[starts], np.arange(n_records + 1)).astype(np.int32)
         mask = pa.array(ends[1:] == ends[:-1])
-        return pa.ListArray.from_arrays(pa.array(ends), structs(kind, len(starts), values), mask=mask)
+        structs = pa.StructArray.from_arrays([values[part.name] for part in kind], fields=list(kind))
+        return pa.ListArray.from_arrays(pa.array(ends), structs, mask=mask)
 
     def batches(self, blamed: Blamed, frame: Frame) -> list[pa.RecordBatch]:
         """The influencer results of a pass, in a batch if there are any."""

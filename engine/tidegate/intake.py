@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,13 @@ from tidegate_kernels import admit as kernels
 from .cells import I64
 from .config import JobConfig
 from .counts import DataCounts
-from .encode import Encoder, Fields
+from .encode import Encoder
 from .errors import DataError
 from .keys import U64
 from .rows import Rows
 from .timefield import to_epoch_ms
 from .timeline import jump_limit_ms
+from .weights import to_weights
 
 _WINDOW = 10
 
@@ -28,10 +30,11 @@ class Intake:
 
     def __init__(self, config: JobConfig) -> None:
         analysis = config.analysis_config
-        self.fields = Fields.of(config)
-        self._encoder = Encoder(self.fields)
+        self._encoder = Encoder(config)
+        self.fields, self.categorizer = self._encoder.fields, self._encoder.categorizer
         self.names, self.texts = self._encoder.names, self._encoder.texts
         self._job_id = config.job_id
+        self._summary_field = analysis.summary_count_field_name
         self._time_field = config.data_description.time_field
         self._time_format = config.data_description.time_format
         self._span = analysis.bucket_span_ms
@@ -95,6 +98,10 @@ class Intake:
         missing = sum(column.null_count for column in columns.values())
         missing += (len(self.fields.analysed) - len(columns)) * processed
         rows, invalid_values = self._encoder.rows(time, columns)
+        invalid_weights = 0
+        if self._summary_field is not None:
+            weight, invalid_weights = to_weights(columns.get(self._summary_field), len(rows))
+            rows = replace(rows, weight=weight)
         counts = DataCounts(
             processed_record_count=processed,
             processed_field_count=max(processed * len(self.fields.analysed) - missing, 0),
@@ -105,6 +112,7 @@ class Intake:
             ),
             missing_field_count=missing,
             invalid_value_count=invalid_values,
+            invalid_summary_count=invalid_weights,
         )
         self._clock = clock
         return self._used(rows, keep), counts, bool(clock[kernels.RESTARTED])

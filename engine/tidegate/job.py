@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time as clock
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -13,15 +13,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from . import renormal
-from .config import JobConfig
+from . import categories, renormal
+from .changes import Changes
+from .config import EventCalendar, Filter, JobConfig, read_calendars, read_filters
 from .counts import DataCounts
 from .engine import Engine, Stop, require_room
 from .errors import RequestError, StateError
+from .filters import FilterSet
+from .forecastrequest import Request, require_forecastable
+from .forecasts import Forecasts
 from .guard import Guard
 from .intake import Intake
+from .overall import overall_buckets
 from .readers import to_batches
-from .requesttime import parse_request_time
+from .requesttime import interim_range, parse_request_time, time_range
 from .sizes import ModelSizeStats
 
 _BUFFER_ROWS = 1 << 18
@@ -42,7 +47,7 @@ class FlushAcknowledgement:
         return {"flushed": self.flushed, "last_finalized_bucket_end": self.last_finalized_bucket_end}
 
 
-class Job:
+class Job(Changes):
     """An anomaly detection job in this process: open from the start, until it is closed.
 
     >>> job = Job({
@@ -60,8 +65,9 @@ class Job:
     >>> job.buckets().num_rows
     47
 
-    `config` is a dict, JSON text, the path of a JSON file, or a `JobConfig`; `threads` is how
-    many threads work on it (all cores by default; results do not depend on it).
+    `config` is a dict, JSON text, the path of a JSON file, or a `JobConfig`; `calendars` have the
+    events that are known beforehand, `filters` the lists of values that custom rules refer to;
+    `threads` is how many threads work on it (all cores by default; results do not depend on it).
 
     Raises ConfigError for a wrong configuration and NotSupportedError for one that asks for
     something not built yet. The methods may be called from any thread, one at a time.
@@ -71,6 +77,8 @@ class Job:
         self,
         config: JobConfig | Mapping[str, Any] | str | bytes | os.PathLike[str],
         *,
+        calendars: Sequence[EventCalendar | Mapping[str, Any]] = (),
+        filters: Sequence[Filter | Mapping[str, Any]] = (),
         threads: int | None = None,
     ) -> None:
         self.config = config if isinstance(config, JobConfig) else JobConfig.parse(config)
@@ -78,11 +86,15 @@ class Job:
         require_room(self.config)
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise RequestError(f"threads: {threads!r} is not a number of threads; it is at least 1")
+        self._calendars = read_calendars(calendars)
+        self._filters = read_filters(filters)
+        self.config.require_filters(self._filters)
         self._intake = Intake(self.config)
         self._threads = threads or len(os.sched_getaffinity(0))
         self._engine = self._new_engine()
         self._is_busy = False
         self._counts = DataCounts(job_id=self.config.job_id)
+        self._forecasts = Forecasts(self.config.job_id)
         self._lock = threading.RLock()
         self._state = "opened"
 
@@ -122,7 +134,8 @@ class Job:
     def model_size_stats(self) -> ModelSizeStats:
         """What the models take, how many values the key fields have, and whether a limit was reached."""
         with self._lock:
-            return self._engine.sizes()
+            categorizer = self._intake.categorizer
+            return self._engine.sizes(0 if categorizer is None else categorizer.nbytes)
 
     def post(self, data: Any, *, reset_start: Any = None, reset_end: Any = None) -> DataCounts:
         """Puts records into the job's buffer; returns the counts of this upload.
@@ -135,7 +148,7 @@ class Job:
         Raises DataError when the data cannot be read at all (what came before the unreadable
         place stays posted) and StateError when the job is not open.
         """
-        start, end = _time_range(reset_start, reset_end, ("reset_start", "reset_end"))
+        start, end = time_range(reset_start, reset_end, ("reset_start", "reset_end"))
         with self._calling("process data"):
             batches = to_batches(data, keys=self._intake.fields.texts)
             if start is not None:
@@ -196,7 +209,7 @@ class Job:
         Raises TimeError, RequestError or StateError; the job is then as it was before. Ctrl-C is
         heard between two passes; what is not done by then stays in the buffer.
         """
-        span = _interim_range(calc_interim, start, end)
+        span = interim_range(calc_interim, start, end)
         advance = None if advance_time is None else parse_request_time(advance_time, "advance_time")
         skip = None if skip_time is None else parse_request_time(skip_time, "skip_time")
         if advance is not None and skip is not None and advance <= skip:
@@ -261,6 +274,67 @@ class Job:
         with self._lock:
             return self._engine.results.table("model_plot", exclude_interim=True)
 
+    def overall_buckets(self, **options: Any) -> pa.Table:
+        """The overall buckets of this job alone, however many: see `tidegate.overall_buckets`."""
+        return overall_buckets([self], **{"limit": None, **options})
+
+    def forecast(
+        self,
+        duration: str | int = "1d",
+        expires_in: str | int = "14d",
+        max_model_memory: str | int | None = None,
+    ) -> pa.Table:
+        """What all series will be from the end of the last finalised bucket on; `results.FORECAST`.
+
+        What is buffered is forced through the job first. The forecast is kept until it expires, by the
+        wall clock (`expires_in` 0: never); nothing else of the job changes. Spans are text such as
+        ``"1d"`` or a number of seconds. `max_model_memory` is accepted as the API has it: the models are
+        not copied, so that a forecast needs none. Population analysis, rare and info_content functions,
+        those of time and position have no forecast.
+
+        Raises RequestError for a wrong argument, before any bucket is modelled, if no detector can be
+        forecast, and for more than 10 million points; StateError when the job is not open.
+        """
+        request = Request.of(self.config.analysis_config.bucket_span, duration, expires_in, max_model_memory)
+        require_forecastable(self.config)
+        with self._calling("forecast"), self._guard() as guard:
+            self._engine.drain(guard.is_interrupted)
+            made = self._engine.forecast(request)
+            self._forecasts.add(made)
+            return made.points
+
+    def forecasts(self, forecast_id: str | None = None) -> pa.Table:
+        """The points of all forecasts that are kept, or of those of a comma list of ids."""
+        with self._lock:
+            return self._forecasts.table(forecast_id)
+
+    def delete_forecast(self, forecast_id: str = "_all", *, allow_no_forecasts: bool = True) -> None:
+        """Drops forecasts by a comma list of ids, or all; RequestError for one that does not exist."""
+        with self._lock:
+            self._forecasts.delete(forecast_id, allow_no_forecasts=allow_no_forecasts)
+
+    @property
+    def forecasts_stats(self) -> dict[str, Any]:
+        """What the statistics of the job say of its forecasts, as the JSON API has it."""
+        with self._lock:
+            return self._forecasts.stats()
+
+    def categories(self) -> pa.Table:
+        """The categories of messages so far, by id; schema `results.CATEGORIES`.
+
+        Empty unless the job has a ``categorization_field_name``.
+        """
+        with self._lock:
+            return categories.table(self.config, self._intake.categorizer, self._intake.names)
+
+    def categorizer_stats(self) -> pa.Table:
+        """What became of the messages, for every partition if each has its own categories.
+
+        The schema is `results.CATEGORIZER_STATS`; empty unless messages are categorised.
+        """
+        with self._lock:
+            return categories.stats_table(self.config, self._intake.categorizer, self._intake.names)
+
     def close(self) -> None:
         """Finalises what is complete and closes the job; its results stay readable.
 
@@ -296,6 +370,7 @@ class Job:
             self._intake = Intake(self.config)
             self._engine = self._new_engine()
             self._counts = DataCounts(job_id=self.job_id)
+            self._forecasts = Forecasts(self.job_id)
             self._state = "closed"
 
     def __enter__(self) -> Job:
@@ -321,6 +396,21 @@ class Job:
             finally:
                 self._is_busy = False
 
+    @property
+    def _is_open(self) -> bool:
+        return self._state == "opened"
+
+    @contextmanager
+    def _settled(self, verb: str) -> Iterator[None]:
+        """A call that changes the job, open or closed, for what comes after all that is buffered."""
+        with self._lock:
+            if self._state == "closed":
+                yield
+                return
+            with self._calling(verb), self._guard():
+                self._engine.drain(lambda: False)
+                yield
+
     def _guard(self) -> Guard:
         return Guard(self._fail)
 
@@ -328,7 +418,10 @@ class Job:
         self._state = "failed"
 
     def _new_engine(self) -> Engine:
-        return Engine(self.config, self._intake.names, self._intake.texts, self._threads)
+        engine = Engine(self.config, self._intake.names, self._intake.texts, self._threads)
+        engine.set_calendars(self._calendars)
+        engine.set_rules(self.config.analysis_config.detectors, FilterSet(self._filters))
+        return engine
 
     def _require(self, is_right: bool, verb: str) -> None:
         if self._state == "failed":
@@ -337,29 +430,6 @@ class Job:
             )
         if not is_right:
             raise StateError(f"Cannot perform requested action because job [{self.job_id}] is not open")
-
-
-def _time_range(start: Any, end: Any, names: tuple[str, str]) -> tuple[int | None, int | None]:
-    """Two request times, the second not before the first; an empty `end` is none."""
-    first = None if start is None else parse_request_time(start, names[0])
-    last = None if end is None or end == "" else parse_request_time(end, names[1])
-    if first is not None and last is not None and last < first:
-        raise RequestError(f"Invalid time range: end time '{end}' is earlier than start time '{start}'.")
-    return first, last
-
-
-def _interim_range(calc_interim: bool, start: Any, end: Any) -> tuple[int | None, int | None]:
-    """Start and end of the interim results asked for, in the order the API checks them."""
-    first, last = _time_range(start, end, ("start", "end"))
-    if not isinstance(calc_interim, bool):
-        raise RequestError(f"calc_interim: {calc_interim!r} is not true or false")
-    if not calc_interim and first is not None:
-        raise RequestError("Invalid flush parameters: unexpected 'start'.")
-    if not calc_interim and last is not None:
-        raise RequestError("Invalid flush parameters: unexpected 'end'.")
-    if calc_interim and last is not None and first is None:
-        raise RequestError("Invalid flush parameters: 'start' has not been specified.")
-    return first, last
 
 
 __all__ = ["FlushAcknowledgement", "Job"]

@@ -21,8 +21,6 @@ from .cells import F64, I32, I64
 from .keys import U8, U64
 from .texts import TextStore
 
-NO_COUNTS: I64 = np.empty(0, np.int64)
-
 
 @dataclass(frozen=True, slots=True)
 class KeyCells:

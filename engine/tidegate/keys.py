@@ -206,7 +206,9 @@ class KeySpace:
         return series
 
     def by_codes(self, series: npt.NDArray[np.integer]) -> I32:
-        """The codes of the by values of some series."""
+        """The codes of the by values of some series; the empty value without a by field."""
+        if self.by is None:
+            return np.zeros(len(series), np.int32)
         codes: I32 = (self._codes if self.partition is None else self._pairs.left)[series]
         return codes
 
@@ -215,7 +217,9 @@ class KeySpace:
         return np.zeros(len(series), np.int32)
 
     def partition_codes(self, series: npt.NDArray[np.integer]) -> I32:
-        """The codes of the partition values of some series."""
+        """The codes of the partition values of some series; the empty value without a partition field."""
+        if self.partition is None:
+            return np.zeros(len(series), np.int32)
         codes: I32 = (self._codes if self.by is None else self._pairs.right)[series]
         return codes
 
@@ -283,14 +287,14 @@ class MemberSpace:
 
 
 class PairTable:
-    """Pairs of numbers and their own numbers, in the order of first appearance."""
+    """Pairs of numbers and their own numbers, in the order of first appearance; `room` is for the first."""
 
-    def __init__(self) -> None:
-        self.left: I32 = np.zeros(_FIRST, np.int32)
-        self.right: I32 = np.zeros(_FIRST, np.int32)
+    def __init__(self, room: int = _FIRST) -> None:
+        self.left: I32 = np.zeros(room, np.int32)
+        self.right: I32 = np.zeros(room, np.int32)
         """The two of every pair, with room for more."""
         self._count: I64 = np.zeros(1, np.int64)
-        self._slots: U64 = np.zeros(2 * _FIRST, np.uint64)
+        self._slots: U64 = np.zeros(2 << (room - 1).bit_length(), np.uint64)
 
     def __len__(self) -> int:
         return int(self._count[0])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import Analysis, Finding, LaneCells
-from .cells import I32, ClosedCells
+from .cells import F64, I32, ClosedCells
 from .circular import Circular
-from .config import Detector, ModelPlotConfig
+from .config import CustomRule, Detector, ModelPlotConfig
+from .filters import FilterSet
+from .frequent import Exclusion
 from .individual import Individual
-from .keycells import DistinctCount, Information, Quantile
+from .keycells import DistinctCount, Information, Quantile, Summary
 from .keys import Interner, Keys, KeySpace, MemberSpace
 from .keystream import KeyStream
 from .model import NO_PLOT, Run
@@ -21,9 +26,12 @@ from .population import Population
 from .position import AXES, Position
 from .rare import Rare
 from .rows import Rows, Source
+from .rules import DetectorRules, silenced
 from .streams import CellStream, Stream
 from .texts import TextStore
 from .threads import Threads, Work
+from .weights import WeightedStream, weighted_series
+from .withheld import values_of, without
 
 _TABLE_BYTES = 64  # of one series in the tables of keys
 LaneKey = tuple[str | None, str | None, str | None, bool]  # by, over and partition field, use_null
@@ -52,14 +60,20 @@ def make_analysis(detector: Detector, span_ms: int, prune_buckets: int) -> Analy
     return Individual(detector, span_ms, prune_buckets)
 
 
-def make_stream(source: Source, span: Span, texts: dict[str, TextStore]) -> Stream:
+def make_stream(source: Source, span: Span, texts: dict[str, TextStore], *, is_summarised: bool) -> Stream:
     """The stream that gathers a source; `texts` has the texts of the fields that need them."""
     kind, field = source
-    if kind in ("count", "number", "time", *AXES):
-        return CellStream(span, valued=kind != "count")
+    if kind in ("distinct", "info", "value"):
+        return KeyStream(span, _cells_of_keys(kind, field, texts))
+    stream = WeightedStream if is_summarised else CellStream
+    return stream(span, valued=kind != "count")
+
+
+def _cells_of_keys(kind: str, field: str | None, texts: dict[str, TextStore]) -> Summary:
+    """What is made of all values of a series in a bucket."""
     if kind == "info":
-        return KeyStream(span, Information(texts[str(field)]))
-    return KeyStream(span, DistinctCount() if kind == "distinct" else Quantile())
+        return Information(texts[str(field)])
+    return DistinctCount() if kind == "distinct" else Quantile()
 
 
 class Lane:
@@ -72,6 +86,8 @@ class Lane:
         plot: ModelPlotConfig | None,
         names: dict[str, Interner],
         texts: dict[str, TextStore],
+        *,
+        is_summarised: bool = False,
     ) -> None:
         by, over, partition, use_null = key
         self.keys: Keys = (
@@ -81,17 +97,56 @@ class Lane:
         )
         self.streams: dict[Source, Stream] = {}
         self.analyses: list[Analysis] = []
+        self.rules: dict[int, DetectorRules] = {}
+        """The custom rules by detector index, of the detectors that have some."""
         self._plotted = PlottedSeries(self.keys, plot, names) if over is None else None
         self._span = span
         self._texts = texts
+        self._names = names
+        self._is_summarised = is_summarised
+        self._seen: list[dict[Source, Source]] = []
+        """Of every analysis: what it is given for each of its sources."""
+        self._exclusions: list[Exclusion] = []
+        """Of every analysis: what is left out because it is frequent."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The key fields."""
+        fields = (self.keys.by, self.keys.over, self.keys.partition)
+        return tuple(field for field in fields if field is not None)
 
     def add(self, detector: Detector, prune_buckets: int) -> None:
         """Adds a detector and the streams it needs."""
         analysis = make_analysis(detector, self._span.span, prune_buckets)
-        for source in analysis.sources:
+        # Of summarised data a mean is weighted and a sum is not: it has cells of its own.
+        is_apart = self._is_summarised and detector.spec.family in ("sum", "non_null_sum")
+        seen = {source: ("sum", source[1]) if is_apart else source for source in analysis.sources}
+        for source in seen.values():
             if source not in self.streams:
-                self.streams[source] = make_stream(source, self._span, self._texts)
+                stream = make_stream(source, self._span, self._texts, is_summarised=self._is_summarised)
+                self.streams[source] = stream
         self.analyses.append(analysis)
+        self._seen.append(seen)
+        self._exclusions.append(Exclusion(detector, self.keys))
+
+    def update(self, plot: ModelPlotConfig | None, prune_buckets: int) -> None:
+        """Goes on with another model plot and another prune window."""
+        if self.keys.over is None:
+            self._plotted = PlottedSeries(self.keys, plot, self._names)
+        for analysis in self.analyses:
+            if isinstance(analysis, Individual):
+                analysis.set_prune(prune_buckets)
+
+    def set_rules(self, rules: Mapping[int, tuple[CustomRule, ...]], filters: FilterSet) -> None:
+        """Lets the detectors go by these rules, by detector index, and these filters."""
+        self.rules = {}
+        for analysis in self.analyses:
+            index = analysis.detector.detector_index
+            made = DetectorRules(rules[index], self.keys, self._names, filters) if rules[index] else None
+            if made is not None:
+                self.rules[index] = made
+            if isinstance(analysis, Individual):
+                analysis.rules = made
 
     @property
     def series_bytes(self) -> int:
@@ -119,12 +174,33 @@ class Lane:
 
         At most `limit` series come to be.
         """
+        if self._is_summarised:
+            return self._gather_summarised(rows, part, limit, threads)
         series = self.keys.series(rows.codes, limit)
         works = []
         for source, stream in self.streams.items():
             stream.grow(len(self.keys))
             works += stream.gather(part, series, rows.values(source), threads)
         return series, works
+
+    def _gather_summarised(self, rows: Rows, part: Pass, limit: int, threads: int) -> tuple[I32, list[Work]]:
+        """The same of rows that stand for many records each; of sums and others they count once."""
+        weight = rows.weight
+        codes = {field: rows.codes[field] for field in self.fields}
+        series = weighted_series(self.keys, codes, weight, limit)
+        counted = np.where(weight > 0.0, series, np.int32(-1))
+        once = np.minimum(weight, 1.0)
+        works: list[Work] = []
+        for source, stream in self.streams.items():
+            stream.grow(len(self.keys))
+            value: Any = rows.values(source)
+            if not isinstance(stream, WeightedStream):
+                works += stream.gather(part, counted, value, threads)
+            elif source[0] == "number" or source[0] in ("time", *AXES):
+                works += stream.weigh(part, counted, value, weight)
+            else:
+                works += stream.weigh(part, series, value, once if source[0] == "sum" else weight)
+        return counted, works
 
     def cells(self, read: Callable[[Stream], ClosedCells]) -> LaneCells:
         """What every stream gives."""
@@ -136,7 +212,51 @@ class Lane:
         for analysis in self.analyses:
             analysis.ask_siblings()
 
+    def shift_time(self, seconds: int) -> None:
+        """Lets the models of every detector that knows seasons expect what was expected so much later."""
+        for analysis in self.analyses:
+            if isinstance(analysis, Individual):
+                analysis.shift_time(seconds)
+
+    def shift_by_rule(self, index: int, rule: CustomRule) -> None:
+        """Shifts the time of the series of a detector that are in the scope of a rule."""
+        for analysis in self.analyses:
+            if analysis.detector.detector_index == index and isinstance(analysis, Individual):
+                analysis.shift_time(rule.time_shift_s or 0, self.rules[index].in_scope(rule))
+
     def findings(self, cells: LaneCells, run: Run, threads: Threads) -> list[Finding]:
-        """Scores, and trains, every detector with its cells."""
+        """Scores, and trains, every detector with its cells, and keeps back what is not to be reported."""
         plot_s = self._plotted.flags() if run.learn and self._plotted is not None else NO_PLOT
-        return [analysis.run(cells, self.keys, run, threads, plot_s) for analysis in self.analyses]
+        found = []
+        for analysis, exclusion, given in zip(
+            self.analyses, self._exclusions, self._views(cells), strict=True
+        ):
+            view = given
+            if exclusion:
+                exclusion.see(view[analysis.sources[0]], run)
+                # A member of a population is not to teach the others what is usual.
+                view = exclusion.without(view, run) if self.keys.over is not None else view
+            finding = analysis.run(view, self.keys, run, threads, plot_s)
+            found.append(self._reported(analysis, finding, run, exclusion))
+            if exclusion and run.learn:
+                exclusion.keep()
+        return found
+
+    def _views(self, cells: LaneCells) -> Iterator[LaneCells]:
+        """The cells as every analysis sees them."""
+        for seen in self._seen:
+            is_renamed = any(name != source for name, source in seen.items())
+            yield cells.renamed(seen) if is_renamed else cells
+
+    def _reported(self, analysis: Analysis, finding: Finding, run: Run, exclusion: Exclusion) -> Finding:
+        """A finding without what is frequent, or silenced by rules that its models have not obeyed yet."""
+        scored = finding.scored
+        gone = np.zeros(len(scored), bool)
+        if exclusion and self.keys.over is None:
+            gone |= exclusion.is_excluded(scored.bucket_r, scored.series_r)
+        rules = self.rules.get(analysis.detector.detector_index)
+        if rules is not None and not isinstance(analysis, Individual):
+            seconds: F64 = scored.bucket_r * np.float64(self._span.span / 1000.0)
+            masks = rules.masks[scored.series_r]
+            gone |= silenced(rules.table, masks, seconds, *values_of(finding))
+        return without(finding, gone, run.calendar.bucket_from)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate_kernels import position as kernels
+from tidegate_kernels import sphere, spots
 
 from .analysis import Finding, LaneCells
 from .bymodel import ByModel, grown, judged, mean_of, models_of, people, scored_of
@@ -27,6 +28,8 @@ AXES = ("x", "y", "z")
 """Kinds of sources: the coordinates of the unit vectors of positions."""
 _MEMORY_MS = 60 * 86_400_000
 _LEAST_MEMORY = 500.0  # values
+_RINGS = (0.7866397863806571, 1.6616961328197561, 2.8390938313325513, 4.767192485230949, 7.697113303269453)
+_SHARES = (0.125, 0.075, 0.0375, 0.01, 0.0025)
 _DECIMALS = 9  # of a degree: 0.1 mm
 
 
@@ -36,17 +39,13 @@ class Position:
     def __init__(self, detector: Detector, span_ms: int) -> None:
         self.detector = detector
         self.sources: tuple[Source, ...] = tuple((axis, detector.field_name) for axis in AXES)
-        self._settings = np.zeros(kernels.SETTINGS)
-        self._settings[kernels.MEMORY] = _MEMORY_MS / span_ms
-        self._settings[kernels.LEAST_MEMORY] = _LEAST_MEMORY
-        self._settings[kernels.STAYS] = float(detector.over_field_name is None)
-        self._settings[kernels.THRESHOLD] = math.log(SIGNIFICANT)
+        self._settings = settings_of(span_ms, stays=detector.over_field_name is None)
         self.state: F64 = np.zeros(0)
 
     @property
     def series_bytes(self) -> int:
         """The memory that one more series takes; members of a population may each have their attribute."""
-        return 8 * kernels.STATE
+        return 8 * spots.STATE
 
     @property
     def attribute_bytes(self) -> int:
@@ -64,10 +63,10 @@ class Position:
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores every series with its positions, and with ``run.learn`` then trains."""
         x, y, z = (mean_of(cells[source]) for source in self.sources)
-        kernels.to_unit(x, y, z)
+        sphere.to_unit(x, y, z)
         sorted_cells = ByModel.of(cells[self.sources[0]], keys, (x, y, z))
         vectors = [column[sorted_cells.order] for column in (x, y, z)]
-        self.state = grown(self.state, kernels.STATE * models_of(keys))
+        self.state = grown(self.state, spots.STATE * models_of(keys))
 
         def judge(
             begin: int, end: int, min_log_p: F64, scored: I64, room: list[npt.NDArray[Any]]
@@ -84,7 +83,7 @@ class Position:
                 int(run.learn),
                 self._settings,
                 self.state,
-                *(np.empty(kernels.POINTS) for _ in range(4)),
+                *(np.empty(spots.POINTS) for _ in range(4)),
                 min_log_p,
                 scored,
                 *room,
@@ -114,6 +113,18 @@ class Position:
         return Finding(self.detector, keys, scored)
 
 
+def settings_of(span_ms: int, *, stays: bool) -> F64:
+    """The settings of the kernel for a bucket span; `stays`: a series has a last position."""
+    settings = np.zeros(spots.SETTINGS)
+    settings[spots.MEMORY] = _MEMORY_MS / span_ms
+    settings[spots.LEAST_MEMORY] = _LEAST_MEMORY
+    settings[spots.STAYS] = float(stays)
+    settings[spots.THRESHOLD] = math.log(SIGNIFICANT)
+    settings[spots.RING : spots.RING + spots.CELLS] = _RINGS
+    settings[spots.SHARE : spots.SHARE + spots.CELLS] = _SHARES
+    return settings
+
+
 def degrees_of(x: F64, y: F64, z: F64) -> tuple[F64, F64]:
     """Latitude and longitude of vectors, rounded to what a position may mean.
 
@@ -122,12 +133,12 @@ def degrees_of(x: F64, y: F64, z: F64) -> tuple[F64, F64]:
     [[0.0], [45.0]]
     """
     latitude, longitude = np.empty(len(x)), np.empty(len(x))
-    kernels.to_degrees(x, y, z, latitude, longitude)
+    sphere.to_degrees(x, y, z, latitude, longitude)
     return np.round(latitude, _DECIMALS) + 0.0, np.round(longitude, _DECIMALS) + 0.0
 
 
 def vectors_of(latitude: F64, longitude: F64) -> tuple[F64, F64, F64]:
     """Unit vectors of positions in degrees, NaN of those that are none."""
     x, y, z = (np.empty(len(latitude)) for _ in range(3))
-    kernels.to_vectors(latitude, longitude, x, y, z)
+    sphere.to_vectors(latitude, longitude, x, y, z)
     return x, y, z

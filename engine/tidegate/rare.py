@@ -1,7 +1,9 @@
 """Rare by values: how probable it is that something as rare as this is active.
 
 Every by value of a partition is compared with the other ones of that partition, its own past among
-them; with an over field a by value is an attribute, as common as it has members.
+them; with an over field a by value is an attribute, as common as it has members. Typical is the share of
+buckets, of those of members, in which the by value is active; actual is 1, in the causes of
+``freq_rare`` the number of records.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate_kernels import rare as kernels
+from tidegate_kernels import rareresults as result_kernels
 
 from .analysis import Finding, LaneCells
 from .causes import Causes
@@ -28,7 +31,8 @@ _COUNT: Source = ("count", None)
 _NO_CODES: I32 = np.empty(0, np.int32)
 _NO_NUMBERS: F64 = np.empty(0)
 _PIECE = 4096  # cells below which a second thread costs more than it brings
-_SERIES_BYTES, _MEMBER_BYTES, _PARTITION_BYTES = 4 * 8 + 4, 2 * 8 + 4, 8 * kernels.PARTITION_SIZE + 4
+_SERIES_BYTES, _MEMBER_BYTES = 4 * 8 + 4, 2 * 8 + 4  # a partition is said to take what its state does
+_MADE = 6  # columns that the scoring makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,13 @@ class Activations:
     @property
     def columns(self) -> tuple[I32, I64, I32, I32, I32, F64]:
         """What the kernels take first."""
-        return (
-            self.partition_c,
-            self.bucket_c,
-            self.person_c,
-            self.category_c,
-            self.member_c,
-            self.records_c,
-        )
+        people = self.person_c, self.category_c, self.member_c
+        return self.partition_c, self.bucket_c, *people, self.records_c
 
-    def pieces(self, number: int) -> list[int]:
-        """Places that cut them into about so many pieces, none of them within a partition."""
-        targets = [len(self) * k // number for k in range(1, number)]
-        inner = np.searchsorted(self.partition_c, self.partition_c[targets]) if targets else []
+    def bounds(self, pieces: int) -> list[int]:
+        """Places that cut them into so many pieces, none of them within a partition."""
+        targets = np.array([len(self) * k // pieces for k in range(1, pieces)], np.int64)
+        inner = np.searchsorted(self.partition_c, self.partition_c[targets])
         return [0, *(int(at) for at in inner), len(self)]
 
 
@@ -75,30 +73,32 @@ class Rare:
 
     def __init__(self, detector: Detector, span_ms: int) -> None:
         self.detector = detector
+        self._is_population = detector.over_field_name is not None
         self._span_days = span_ms / DAY_MS
         self._by_repeats = detector.spec.name == "freq_rare"
         self._size = kernels.PARTITION_SIZE_WITH_REPEATS if self._by_repeats else kernels.PARTITION_SIZE
         self._partition = np.zeros(0)
-        self._weights = [np.zeros(0) for _ in range(4)]  # weight, mass, clock, pending: of every category
-        self._counts = [np.zeros(0), np.zeros(0)]  # count and clock of every member
+        # Weight, mass, age at the last activation, and what is pending, of every category.
+        self._weights = [np.zeros(0) for _ in range(4)]
+        self._counts = [np.zeros(0), np.zeros(0)]  # and age at the last activation, of every member
         self._partitions, self._persons = _Places(), _Places()
 
     @property
     def series_bytes(self) -> int:
         """The memory that one more series takes, even if it is the first of its partition."""
-        member = _MEMBER_BYTES if self.detector.over_field_name is not None else 0
-        return _SERIES_BYTES + member + (_PARTITION_BYTES if self.detector.partition_field_name else 0)
+        member = _MEMBER_BYTES if self._is_population else 0
+        return _SERIES_BYTES + member + (8 * self._size + 4 if self.detector.partition_field_name else 0)
 
     @property
     def attribute_bytes(self) -> int:
-        """A series of by and partition values has all it takes in `series_bytes`."""
+        """Nothing: attributes are no more than members, and counted with them."""
         return 0
 
     @property
     def state_bytes(self) -> int:
         """The memory that weights and partitions take now."""
-        arrays = (self._partition, *self._weights, *self._counts, self._partitions.place_s)
-        return sum(array.nbytes for array in (*arrays, self._persons.place_s))
+        places = self._partitions.nbytes + self._persons.nbytes
+        return places + sum(array.nbytes for array in (self._partition, *self._weights, *self._counts))
 
     def ask_siblings(self) -> None:
         """There is nothing to ask: the by values of a partition share one model."""
@@ -107,22 +107,21 @@ class Rare:
         """Scores what is active in every bucket by what came before, and with ``run.learn`` then learns."""
         self._grow(keys)
         activations = self._sorted(cells[_COUNT], keys, run)
-        number = max(1, min(threads.size, len(activations) // _PIECE))
-        bounds = activations.pieces(number)
+        bounds = activations.bounds(max(1, min(threads.size, len(activations) // _PIECE)))
+        made_c = [np.empty(len(activations)) for _ in range(_MADE)]
 
         def piece(k: int) -> tuple[Scored, Causes]:
-            return self._run_piece(activations, bounds[k], bounds[k + 1], run)
+            self._score(activations, bounds[k], bounds[k + 1], run, made_c)
+            return self._results(activations, bounds[k], bounds[k + 1], run, made_c)
 
         scored, causes = _joined(list(threads.map(piece, range(len(bounds) - 1))))
-        is_population = self.detector.over_field_name is not None
-        return Finding(self.detector, keys, scored, causes=causes if is_population else None)
+        return Finding(self.detector, keys, scored, causes=causes if self._is_population else None)
 
     def _grow(self, keys: Keys) -> None:
         """Makes room for all series, their partitions and members."""
         categories = keys.attributes if isinstance(keys, MemberSpace) else keys
-        n = len(categories)
+        n, known = len(categories), len(self._partitions)
         self._weights = [_longer(array, n) for array in self._weights]
-        known = len(self._partitions.place_s)
         if keys.partition is None:
             self._partitions.add(np.zeros(n - known, np.int32))
         else:
@@ -130,37 +129,30 @@ class Rare:
         self._partition = _longer(self._partition, self._partitions.count * self._size)
         if isinstance(keys, MemberSpace):
             self._counts = [_longer(array, len(keys)) for array in self._counts]
-            self._persons.add(keys.over_codes(np.arange(len(self._persons.place_s), len(keys))))
+            self._persons.add(keys.over_codes(np.arange(len(self._persons), len(keys))))
 
     def _sorted(self, closed: ClosedCells, keys: Keys, run: Run) -> Activations:
         """The cells in an order that does not depend on how they were gathered."""
         series = closed.series_c
-        members, persons, categories = _NO_CODES, _NO_CODES, series
-        if isinstance(keys, MemberSpace):
-            members, persons = series, self._persons.place_s[series]
-            categories = keys.attribute_of(series).astype(np.int32)
-        partitions = self._partitions.place_s[categories]
         buckets = closed.bucket_c - run.calendar.bucket_from
-        order = _order([partitions, buckets, *([persons] if len(persons) else []), series])
+        if isinstance(keys, MemberSpace):
+            categories = keys.attribute_of(series).astype(np.int32)
+            partitions, persons = self._partitions.of(categories), self._persons.of(series)
+            order = _order([partitions, buckets, persons, series])
+            people = persons[order], categories[order], series[order]
+        else:
+            partitions = self._partitions.of(series)
+            order = _order([partitions, buckets, series])
+            people = _NO_CODES, series[order], _NO_CODES
         records = closed.record_c[:: closed.width][order] if self._by_repeats else _NO_NUMBERS
-        return Activations(
-            partitions[order],
-            closed.bucket_c[order],
-            persons[order] if len(persons) else persons,
-            categories[order],
-            members[order] if len(members) else members,
-            records,
-        )
+        return Activations(partitions[order], closed.bucket_c[order], *people, records)
 
-    def _run_piece(self, activations: Activations, start: int, stop: int, run: Run) -> tuple[Scored, Causes]:
-        """Runs the kernels over some of the partitions."""
-        part = Activations(*(column[start:stop] for column in activations.columns))
-        n, buckets = len(part), len(run.calendar)
-        made_c = [np.empty(n) for _ in range(6)]
+    def _score(self, activations: Activations, start: int, stop: int, run: Run, made_c: list[F64]) -> None:
+        """Scores, and with ``run.learn`` learns, the activations [start, stop)."""
         kernels.score_activations(
-            *part.columns,
-            0,
-            n,
+            *activations.columns,
+            start,
+            stop,
             run.clock_offset,
             self._span_days,
             int(self._by_repeats),
@@ -172,31 +164,38 @@ class Rare:
             np.empty(self._size + kernels.BINS),
             *made_c,
         )
-        whole_r, real_r = [np.empty(n, np.int64) for _ in range(2)], [np.empty(n) for _ in range(5)]
-        whole_k, real_k = [np.empty(n, np.int64) for _ in range(2)], [np.empty(n) for _ in range(3)]
+
+    def _results(
+        self, activations: Activations, start: int, stop: int, run: Run, made_c: list[F64]
+    ) -> tuple[Scored, Causes]:
+        """The results of the activations [start, stop), and the causes of those of a population."""
+        n, buckets = stop - start, len(run.calendar)
+        made_r: list[npt.NDArray[Any]] = [np.empty(n, np.int64 if k < 2 else np.float64) for k in range(7)]
+        n_causes = n if self._is_population else 0
+        made_k: list[npt.NDArray[Any]] = [
+            np.empty(n_causes, np.int64 if k < 2 else np.float64) for k in range(5)
+        ]
         scored_b, min_log_p_b, made = np.zeros(buckets, np.int64), np.zeros(buckets), np.zeros(2, np.int64)
-        kernels.collect_results(
-            *part.columns,
-            0,
-            n,
+        result_kernels.collect_results(
+            *activations.columns,
+            start,
+            stop,
             run.calendar.bucket_from,
             run.clock_offset,
             self._span_days,
             int(self._by_repeats),
             self._size,
             self._partition,
-            *made_c[:5],
-            *whole_r,
-            *real_r,
-            *whole_k,
-            *real_k,
+            *made_c[:-1],
+            *made_r,
+            *made_k,
             scored_b,
             min_log_p_b,
             made,
         )
-        results, causes = int(made[0]), int(made[1])
-        scored = _scored([column[:results] for column in (*whole_r, *real_r)], min_log_p_b, scored_b)
-        return scored, Causes.single(*(column[:causes].copy() for column in (*whole_k, *real_k)))
+        scored = _scored([column[: made[0]].copy() for column in made_r], min_log_p_b, scored_b)
+        result, attribute, log_p, actual, typical = (column[: made[1]].copy() for column in made_k)
+        return scored, Causes.single(result, attribute, log_p, actual, typical)
 
 
 class _Places:
@@ -204,8 +203,21 @@ class _Places:
 
     def __init__(self) -> None:
         self.count = 0
-        self.place_s: I32 = _NO_CODES
+        self._place_s: I32 = _NO_CODES
         self._place_of: I32 = _NO_CODES
+
+    def __len__(self) -> int:
+        return len(self._place_s)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that they take."""
+        return self._place_s.nbytes + self._place_of.nbytes
+
+    def of(self, series: I32) -> I32:
+        """The places of some series."""
+        places: I32 = self._place_s[series]
+        return places
 
     def add(self, codes: I32) -> None:
         """Gives the next series, of these codes, their places."""
@@ -221,13 +233,14 @@ class _Places:
         new = unknown[is_new][np.argsort(first[is_new])]
         self._place_of[new] = np.arange(self.count, self.count + len(new))
         self.count += len(new)
-        self.place_s = np.concatenate([self.place_s, self._place_of[codes]])
+        self._place_s = np.concatenate([self._place_s, self._place_of[codes]])
 
 
 def _order(columns: list[npt.NDArray[Any]]) -> I64:
     """The order by the columns, the first before the others, if that no two rows are the same.
 
-    As one number where they fit 64 bits, which they do but for billions: an eighth of the time.
+    As one number where they fit 64 bits, which they do but for billions: 0.10 us a row against 0.24
+    (1 M rows of 10,000 partitions, 2026-11-23).
     """
     bits = [int(column.max(initial=0)).bit_length() for column in columns]
     if sum(bits) > 63:
@@ -241,7 +254,7 @@ def _order(columns: list[npt.NDArray[Any]]) -> I64:
 
 def _scored(columns: list[npt.NDArray[Any]], min_log_p_b: F64, scored_b: I64) -> Scored:
     """Results as the other functions have them; what is rare is not expected at all: bounds of 0."""
-    bucket, series, log_p, typical, score, rarity, is_first = (column.copy() for column in columns)
+    bucket, series, log_p, typical, score, rarity, is_first = columns
     n = len(bucket)
     return Scored(
         bucket_r=bucket,

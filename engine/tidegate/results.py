@@ -158,6 +158,80 @@ was learned from, the value and the logarithm of its probability (unusual or not
 bucket has no data. By time, detector and series; a
 series has rows from when it is old enough to be scored until it has been idle for the prune window."""
 
+OVERALL_BUCKETS = pa.schema(
+    [
+        ("result_type", pa.string()),
+        ("timestamp", pa.int64()),
+        ("bucket_span", pa.int64()),
+        ("overall_score", pa.float64()),
+        ("jobs", pa.list_(pa.struct([("job_id", pa.string()), ("max_anomaly_score", pa.float64())]))),
+        ("is_interim", pa.bool_()),
+    ]
+)
+"""One row per interval in which a job has a bucket; `jobs` by id, those with a bucket in it."""
+
+FORECAST = pa.schema(
+    [
+        ("job_id", pa.string()),
+        ("result_type", pa.string()),
+        ("forecast_id", pa.string()),
+        ("timestamp", pa.int64()),
+        ("bucket_span", pa.int64()),
+        ("detector_index", pa.int64()),
+        ("model_feature", pa.string()),
+        ("by_field_name", pa.string()),
+        ("by_field_value", pa.string()),
+        ("over_field_name", pa.string()),
+        ("over_field_value", pa.string()),
+        ("partition_field_name", pa.string()),
+        ("partition_field_value", pa.string()),
+        ("forecast_lower", pa.float64()),
+        ("forecast_prediction", pa.float64()),
+        ("forecast_upper", pa.float64()),
+        ("forecast_create_timestamp", pa.int64()),
+        ("forecast_expiry_timestamp", pa.int64()),
+    ]
+)
+"""One row per forecast bucket of a series: the bounds that 95% of the values are expected in. When it was
+made, and when it expires (null: never), in epoch milliseconds of the wall clock."""
+
+CATEGORIES = pa.schema(
+    [
+        ("job_id", pa.string()),
+        ("result_type", pa.string()),
+        ("category_id", pa.int64()),
+        ("partition_field_name", pa.string()),
+        ("partition_field_value", pa.string()),
+        ("terms", pa.string()),
+        ("regex", pa.string()),
+        ("max_matching_length", pa.int64()),
+        ("examples", pa.list_(pa.string())),
+        ("grok_pattern", pa.string()),
+        ("num_matches", pa.int64()),
+        ("preferred_to_categories", pa.list_(pa.int64())),
+    ]
+)
+"""One row per category of messages, by id. `terms` are the words that all its messages have, separated by
+spaces; `regex` is found in the analysed line of each of them; `max_matching_length` is a tenth more than the
+longest so far; `preferred_to_categories` are those that get no more messages because this one gets them."""
+
+CATEGORIZER_STATS = pa.schema(
+    [
+        ("job_id", pa.string()),
+        ("result_type", pa.string()),
+        ("partition_field_name", pa.string()),
+        ("partition_field_value", pa.string()),
+        ("categorized_doc_count", pa.int64()),
+        ("total_category_count", pa.int64()),
+        ("frequent_category_count", pa.int64()),
+        ("rare_category_count", pa.int64()),
+        ("dead_category_count", pa.int64()),
+        ("failed_category_count", pa.int64()),
+        ("categorization_status", pa.string()),
+    ]
+)
+"""What became of the messages: one row, or one per partition with per-partition categorization."""
+
 _FULL_BYTES = 1 << 24
 """A piece of this size is copied no more; well below the 2 GB that 32-bit offsets can address."""
 

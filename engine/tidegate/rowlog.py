@@ -1,12 +1,12 @@
 """The rows of the open buckets, kept until it is known which of their series are unusual.
 
 A pass costs a few references to its columns; rows are copied once, when a call ends while their bucket
-is open, and looked at only if a series has a result in their bucket. When there are more than
-`FOLD_ROWS`, those of large buckets are folded into statistics of every pair of series and value: 30
-to 60 bytes for each such pair, 50 to 100 more for each number that detectors look at. Memory is thus bounded
-by `FOLD_ROWS` rows (4 bytes for every lane and influencer field, 8 for every value), a sixty-fourth
-of that for every open bucket, and the distinct pairs of the large buckets. A median needs every
-value: the rows of jobs that ask for one are not folded.
+is open, and looked at only if a series has a result in their bucket. A row takes 4 bytes for every
+lane and influencer field and 8 for every value that detectors look at. When there are more than
+`FOLD_ROWS`, those of large buckets are folded into statistics of every pair of series and value,
+some 50 bytes for each and 50 to 100 more for every number, if that takes less. So memory grows
+with the rows of open buckets or, in huge ones, with their distinct pairs, whichever is less. A
+median needs every value: the rows of jobs that ask for one are never folded.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate_kernels import influence as kernels
+from tidegate_kernels.fold import RECORD_SIZE
 
 from .cells import I32, I64
 from .lanes import LaneKey
 from .passes import Pass
 from .rows import Rows, Source
-from .valuestats import ValueStatistics
+from .valuestats import FEW_PAIRS, ValueStatistics
 
 FOLD_ROWS = 1 << 22
 """Rows of open buckets that are kept as they are; more are folded,"""
 _SMALL = 64
 """but for buckets of less than this part of them: the tables of a folded bucket take memory too."""
+_FULL_ROWS = 1 << 16
+"""Pieces of so many rows are not joined."""
+_SAMPLE = 1 << 18
+_PAIR_BYTES = 56
+_ROOM = 1 << 20
 ALL = None
 """Beside the influencer fields: a field with one value, which all rows have."""
 DISTINCT = ("distinct", "info")
@@ -48,11 +54,18 @@ class Followed:
     sources: tuple[Source, ...]
     """The values that its detectors look at."""
 
-    def statistics(self) -> Statistics:
-        """Empty statistics of every field."""
+    @property
+    def pair_bytes(self) -> int:
+        """About what a pair of a folded field takes."""
+        return _PAIR_BYTES + sum(
+            _PAIR_BYTES if kind in DISTINCT else 8 * RECORD_SIZE for kind, _ in self.sources
+        )
+
+    def statistics(self, room: int = FEW_PAIRS) -> Statistics:
+        """Empty statistics of every field, with room for some pairs."""
         numbers = [source for source in self.sources if source[0] == "number"]
         distinct = [source for source in self.sources if source[0] in DISTINCT]
-        return {field: ValueStatistics(numbers, distinct) for field in (ALL, *self.fields)}
+        return {field: ValueStatistics(numbers, distinct, room) for field in (ALL, *self.fields)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,15 @@ class _Piece:
         bucket, first, last, rows = (array[chosen] for array in groups)
         return replace(self, bucket_g=bucket, first_g=first, last_g=last, rows_g=rows)
 
+    def settled(self) -> _Piece:
+        """Itself in memory of its own, of which most is needed."""
+        if self.is_owned:
+            return self
+        if 2 * len(self) < max(len(column) for column in self.columns.values()):
+            return _copied([self])
+        columns = {name: _own(column) for name, column in self.columns.items()}
+        return replace(self, columns=columns, is_owned=True)
+
     def rows(self) -> I64:
         """The places of its rows, bucket by bucket."""
         runs = _ranges(self.first_g, self.last_g)
@@ -110,7 +132,7 @@ class RowLog:
         self._fields = tuple(dict.fromkeys(f for lane in self._lanes.values() for f in lane.fields))
         self._sources = tuple(dict.fromkeys(s for lane in self._lanes.values() for s in lane.sources))
         self._can_fold = all(source[0] != "value" for source in self._sources)
-        self._fold_rows = FOLD_ROWS if fold_rows is None else fold_rows
+        self._fold_rows = self._fold_at = FOLD_ROWS if fold_rows is None else fold_rows
         self._pieces: list[_Piece] = []
         self._folded: dict[tuple[LaneKey, int], Statistics] = {}
         self._target_s: I32 = np.empty(0, np.int32)
@@ -152,18 +174,40 @@ class RowLog:
                 del self._folded[place]
 
     def fold(self) -> None:
-        """Folds the rows of large buckets when there are too many in all."""
-        if not self._can_fold or sum(map(len, self._pieces)) <= self._fold_rows:
+        """Folds the rows of large buckets when there are too many in all, if that saves memory."""
+        kept = sum(map(len, self._pieces))
+        if not self._can_fold or kept <= self._fold_at:
             return
         numbers, of_group = np.unique(
             np.concatenate([piece.bucket_g for piece in self._pieces]), return_inverse=True
         )
         rows = np.bincount(of_group, np.concatenate([piece.rows_g for piece in self._pieces]))
         large = numbers[rows > self._fold_rows / _SMALL]
+        folded = [bucket for bucket in large.tolist() if self._shrinks(bucket)]
         for piece in self._pieces:
-            for g in np.flatnonzero(np.isin(piece.bucket_g, large)).tolist():
+            for g in np.flatnonzero(np.isin(piece.bucket_g, folded)).tolist():
                 self._fold_group(piece, g)
-        self._forget(lambda bucket: np.isin(bucket, large), folded=False)
+        self._forget(lambda bucket: np.isin(bucket, folded), folded=False)
+        self._fold_at = max(self._fold_rows, 2 * sum(map(len, self._pieces)))
+
+    def _shrinks(self, bucket: int) -> bool:
+        """Whether the rows of a bucket would take less memory folded, as a sample of them tells."""
+        parts = [piece.only(piece.bucket_g == bucket) for piece in self._pieces if bucket in piece.bucket_g]
+        step = -(-sum(map(len, parts)) // _SAMPLE)
+        places = [part.rows()[::step] for part in parts]
+
+        def sampled(name: Any) -> npt.NDArray[Any]:
+            return np.concatenate([part.columns[name][at] for part, at in zip(parts, places, strict=True)])
+
+        names = [name for name, column in parts[0].columns.items() if len(column)]
+        columns = {name: sampled(name) for name in names}
+        taken = sum(column.nbytes for column in columns.values())
+        needed = 0
+        for key, lane in self._lanes.items():
+            for field in lane.fields:
+                pairs = (columns[field].astype(np.int64) << 32) + columns.get(key, 0)
+                needed += len(np.unique(pairs)) * lane.pair_bytes
+        return needed < taken
 
     def _fold_group(self, piece: _Piece, g: int) -> None:
         bucket, runs = int(piece.bucket_g[g]), slice(piece.first_g[g], piece.last_g[g])
@@ -175,21 +219,25 @@ class RowLog:
             _add(self._folded[key, bucket], columns, columns.get(key, np.zeros(len(rows), np.int32)))
 
     def settle(self) -> None:
-        """Copies what shares memory with others, and lets go of rows that are no longer needed."""
-        first = next((k for k, piece in enumerate(self._pieces) if not piece.is_owned), len(self._pieces))
-        if first == len(self._pieces):
-            return
-        pieces, self._pieces = self._pieces[first:], self._pieces[:first]
-        # As many pieces as twos in the number of rows; every row is copied that often at most.
-        while self._pieces and len(self._pieces[-1]) < 2 * sum(map(len, pieces)):
-            pieces.insert(0, self._pieces.pop())
-        self._pieces.append(_copied(pieces))
+        """Copies what shares memory with others, and lets go of rows that are no longer needed.
+
+        Small pieces are joined so that they are as many as twos in the number of their rows; every row
+        is copied that often at most.
+        """
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            settled = piece.settled()
+            while self._pieces and settled is not piece and len(settled) < _FULL_ROWS:
+                if len(self._pieces[-1]) >= min(2 * len(settled), _FULL_ROWS):
+                    break
+                settled = _copied([self._pieces.pop(), settled])
+            self._pieces.append(settled)
 
     def behind(self, key: LaneKey, bucket_t: I64, series_t: I32, n_series: int) -> Behind:
         """The rows behind targets, sorted by bucket, of a lane of so many series."""
         lane, columns = self._lanes[key], self._columns_behind(key, bucket_t, series_t, n_series)
-        made = lane.statistics()
         target_h = columns.pop(key)
+        made = lane.statistics(min(max(len(target_h), FEW_PAIRS), _ROOM))
         for bucket in sorted({place[1] for place in self._folded if place[0] == key}):
             begin, end = np.searchsorted(bucket_t, (bucket, bucket + 1))
             slot_of = np.full(n_series, -1, np.int32)
@@ -221,7 +269,7 @@ class RowLog:
             rows = row_h[:found]
             parts.append((target_h[:found].copy(), {name: piece.columns[name][rows] for name in names}))
         nothing = np.empty(0, np.int32)
-        parts.append((nothing, {name: nothing if name in lane.fields else np.empty(0) for name in names}))
+        parts.append((nothing, {name: np.empty(0, _type_of(name)) for name in names}))
         joined: _Columns = {name: np.concatenate([columns[name] for _, columns in parts]) for name in names}
         joined[key] = np.concatenate([target for target, _ in parts])
         return joined
@@ -234,6 +282,13 @@ def _add(statistics: Statistics, columns: _Columns, slot_h: I32) -> dict[str | N
         field: one.add(all_rows if field is ALL else columns[field], slot_h, columns)
         for field, one in statistics.items()
     }
+
+
+def _type_of(name: str | Source) -> type:
+    """The type of a column: codes of a field, hashes or numbers of a source."""
+    if isinstance(name, str):
+        return np.int32
+    return np.uint64 if name[0] in DISTINCT else np.float64
 
 
 def _runs(piece: _Piece) -> tuple[I64, I64]:
@@ -250,6 +305,15 @@ def _ranges(start: I64, stop: I64) -> I64:
     ends = np.cumsum(length)
     total = int(ends[-1]) if len(ends) else 0
     return np.repeat(start - (ends - length), length) + np.arange(total)
+
+
+def _own(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The column, copied where somebody else has its memory or it is but a small part of it."""
+    root = column
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    is_ours = root.base is None and root.nbytes <= 2 * column.nbytes
+    return column if is_ours else column.copy()
 
 
 def _copied(pieces: Iterable[_Piece]) -> _Piece:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,18 +29,20 @@ class Rows:
     """Numbers, NaN for none."""
     hashes: Mapping[str, U64]
     """Fields whose distinct values matter: hashes of their text, 0 for none."""
+    weight: F64 = field(default_factory=lambda: _NO_VALUES)
+    """How many records each stands for, see `weights`; empty when each is one."""
 
     def __len__(self) -> int:
         return len(self.time)
 
     def values(self, source: Source) -> F64 | U64:
         """The values that a stream of the source gathers."""
-        kind, field = source
-        if field is None:
+        kind, name = source
+        if name is None:
             return self.time.astype(np.float64) if kind == "time" else _NO_VALUES
         if kind in ("distinct", "info"):
-            return self.hashes[field]
-        return self.columns["number" if kind == "value" else kind, field]
+            return self.hashes[name]
+        return self.columns["number" if kind in ("value", "sum") else kind, name]
 
     def _each(self, change: Callable[[Any], Any]) -> Rows:
         """The rows with a change made to every array."""
@@ -49,6 +51,7 @@ class Rows:
             {field: change(codes) for field, codes in self.codes.items()},
             {source: change(values) for source, values in self.columns.items()},
             {field: change(hashes) for field, hashes in self.hashes.items()},
+            change(self.weight) if len(self.weight) else self.weight,
         )
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Rows:
@@ -72,4 +75,5 @@ class Rows:
             {field: np.concatenate([p.codes[field] for p in pieces]) for field in first.codes},
             {source: np.concatenate([p.columns[source] for p in pieces]) for source in first.columns},
             {field: np.concatenate([p.hashes[field] for p in pieces]) for field in first.hashes},
+            np.concatenate([p.weight for p in pieces]),
         )

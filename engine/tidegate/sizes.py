@@ -49,11 +49,16 @@ class Sized(Protocol):
 
 
 def size_stats(
-    job_id: str, lanes: Iterable[Lane], others: Iterable[Sized], limit: int, timestamp: int | None
+    job_id: str,
+    lanes: Iterable[Lane],
+    others: Iterable[Sized],
+    limit: int,
+    timestamp: int | None,
+    category_bytes: int,
 ) -> ModelSizeStats:
-    """The sizes of the models of some lanes and of what else there is: tables of strings, kept rows."""
+    """The sizes of the models of some lanes, of categories and what else there is: strings, kept rows."""
     lanes = list(lanes)
-    size = sum(lane.state_bytes for lane in lanes) + sum(other.nbytes for other in others)
+    size = sum(lane.state_bytes for lane in lanes) + sum(other.nbytes for other in others) + category_bytes
     refused = sum(lane.keys.refused for lane in lanes)
     status = "hard_limit" if refused else "soft_limit" if size > _SOFT * limit else "ok"
     counts = {role: sum(_distinct(lane.keys, role) for lane in lanes) for role in ("by", "over", "partition")}

@@ -73,7 +73,7 @@ class _Piece:
         )
 
 
-class _Numbers:
+class Numbers:
     """Which number the last cell of every series had in one thread; they only grow."""
 
     def __init__(self) -> None:
@@ -94,9 +94,9 @@ class CellStream:
         self._span = span
         self._width = RECORD_SIZE if valued else 1
         self._n_series = 1
-        self._open = _cells(0, self._width)
-        self._room = _cells(0, self._width)
-        self._numbers: list[_Numbers] = []
+        self._open = empty_cells(0, self._width)
+        self._room = empty_cells(0, self._width)
+        self._numbers: list[Numbers] = []
         self._pieces: list[_Piece] = []
         self._made: list[int] = []
 
@@ -119,9 +119,9 @@ class CellStream:
         self._pieces = self._cut(rows, threads)
         room = sum(piece.most for piece in self._pieces)
         if room > len(self._room):
-            self._room = _cells(max(room, 2 * len(self._room)), self._width)
+            self._room = empty_cells(max(room, 2 * len(self._room)), self._width)
         while len(self._numbers) < len(self._pieces):
-            self._numbers.append(_Numbers())
+            self._numbers.append(Numbers())
         self._made = [0] * len(self._pieces)
         return [partial(self._gather_piece, k, rows, series, value) for k in range(len(self._pieces))]
 
@@ -210,7 +210,7 @@ class CellStream:
         self._open = _joined(parts)
 
 
-def _cells(size: int, width: int) -> ClosedCells:
+def empty_cells(size: int, width: int) -> ClosedCells:
     """Room for cells."""
     return ClosedCells(np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size * width), width)
 

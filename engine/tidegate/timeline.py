@@ -50,7 +50,7 @@ class Timeline:
     first_whole: int | None = None
     """Start of the first bucket that the job can have seen whole; earlier ones give no results."""
     skipped_buckets: int = 0
-    """Buckets passed over by skips: the model's clock does not count them."""
+    """Buckets passed over by skips, and by events: the model's clock does not count them."""
 
     def floor(self, time_ms: int) -> int:
         """Start of the bucket that holds the time."""

@@ -17,21 +17,23 @@ from .rows import Source
 
 T = TypeVar("T", bound=np.generic)
 _MOST_PAIRS = (1 << 31) - 1
+FEW_PAIRS = 1 << 6
 
 
 class ValueStatistics:
     """Rows, moments and distinct values of every pair of a value and a slot, which is a series or a result.
 
     Everything is folded in the order of the rows, pair by pair: in one go or piece by piece, it is
-    the same to the last bit. Code 0, a missing value, makes no pair.
+    the same to the last bit. A missing value, code 0, makes pairs like any other.
     """
 
-    def __init__(self, numbers: Iterable[Source], distinct: Iterable[Source]) -> None:
-        self._pairs = PairTable()
+    def __init__(self, numbers: Iterable[Source], distinct: Iterable[Source], room: int = FEW_PAIRS) -> None:
+        self._pairs = PairTable(room)
         self._rows: I64 = np.zeros(0, np.int64)
         self._record: dict[Source, F64] = {source: np.zeros(0) for source in numbers}
         self._distinct = {source: PairTable() for source in distinct}
         """Pairs of a distinct value's code and a number of `_pairs`."""
+        self._by_slot: tuple[I64, I32] | None = None
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -51,6 +53,18 @@ class ValueStatistics:
         """The number of rows of every pair."""
         return self._rows[: len(self)]
 
+    @property
+    def by_slot(self) -> tuple[I64, I32]:
+        """The pairs of a value that is not missing, slot by slot, and the slot of each of them."""
+        if self._by_slot is None:
+            known = np.flatnonzero(self.value_p)
+            slot = self.slot_p[known]
+            # Numbers of two bytes are sorted in linear time.
+            keys = slot.astype(np.int16) if len(slot) and slot.max() < 1 << 15 else slot
+            order = np.argsort(keys, kind="stable")
+            self._by_slot = known[order], slot[order]
+        return self._by_slot
+
     def record_p(self, source: Source) -> F64:
         """The record (`fold`) of every pair: an array of a row for each."""
         return self._record[source][: RECORD_SIZE * len(self)].reshape(-1, RECORD_SIZE)
@@ -59,6 +73,15 @@ class ValueStatistics:
         """How many distinct values of a field every pair has."""
         table = self._distinct[source]
         return np.bincount(table.right[: len(table)], minlength=len(self))
+
+    def exclusive_p(self, source: Source) -> I64:
+        """How many distinct values of a field every pair has that no other of its slot has."""
+        table = self._distinct[source]
+        code, pair = table.left[: len(table)].astype(np.int64), table.right[: len(table)]
+        slot = self.slot_p[pair]
+        both = slot * (int(code.max(initial=0)) + 1) + code
+        _, of_slot, pairs = np.unique(both, return_inverse=True, return_counts=True)
+        return np.bincount(pair[pairs[of_slot] == 1], minlength=len(self))
 
     @property
     def nbytes(self) -> int:
@@ -69,8 +92,9 @@ class ValueStatistics:
 
     def add(self, value_h: I32, slot_h: I32, columns: Mapping[Source, npt.NDArray[Any]]) -> I32:
         """Adds rows; returns the number of the pair of each, negative for none."""
-        pair_h = self._pairs.numbers(value_h, slot_h, _MOST_PAIRS, True)
+        pair_h = self._pairs.numbers(value_h, slot_h, _MOST_PAIRS, False)
         self._make_room()
+        self._by_slot = None
         self._rows[: len(self)] += np.bincount(pair_h[pair_h >= 0], minlength=len(self))
         for source, record in self._record.items():
             kernels.fold_pairs(pair_h, columns[source], record)
@@ -82,7 +106,7 @@ class ValueStatistics:
         """Begins with the statistics of another, its slot s becoming ``slot_of[s]``; negative: left out."""
         slot = slot_of[other.slot_p]
         chosen = np.flatnonzero(slot >= 0)
-        pair = self._pairs.numbers(other.value_p[chosen], slot[chosen], _MOST_PAIRS, True)
+        pair = self._pairs.numbers(other.value_p[chosen], slot[chosen], _MOST_PAIRS, False)
         self._make_room()
         self._rows[pair] = other.rows_p[chosen]
         pair_of = np.full(len(other), -1, np.int32)
@@ -109,10 +133,11 @@ class ValueStatistics:
 
 
 def as_codes(column: npt.NDArray[Any]) -> I32:
-    """Codes of distinct values, which come with NaN for none; 0 is none here."""
-    if column.dtype == np.int32:
-        return column
-    return np.where(column > 0, column, 0).astype(np.int32)
+    """Codes of hashes of distinct values, 0 is none: 31 bits of each.
+
+    Two of n values share one with a probability of n^2 / 2^32, and then count as one.
+    """
+    return np.where(column > 0, np.maximum(column >> np.uint64(33), np.uint64(1)), column).astype(np.int32)
 
 
 def _longer(array: npt.NDArray[T], size: int) -> npt.NDArray[T]:
