@@ -62,7 +62,12 @@ FULL = job(
             }
         ],
     },
-    {"function": "rare", "by_field_name": "mlcategory", "detector_description": "new messages"},
+    {
+        "function": "rare",
+        "by_field_name": "mlcategory",
+        "partition_field_name": "site",
+        "detector_description": "new messages",
+    },
     {"function": "dc", "field_name": "user.name", "detector_rules": []},
     analysis={
         "bucket_span": 600,

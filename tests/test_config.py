@@ -161,4 +161,4 @@ def test_the_package_imports_nothing_heavy():
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 assert node.module.split(".")[0] in allowed, path
             if isinstance(node, ast.ImportFrom) and node.level == 2:
-                assert node.module in ("errors", "timepattern"), path
+                assert node.module in ("errors", "patterns", "requesttime", "timepattern"), path

@@ -9,22 +9,6 @@ from hypothesis import strategies as st
 from tidegate.config import FUNCTIONS, Span, closest_function, find_function, parse_memory_bytes, parse_span
 from tidegate.config.names import is_valid_id, quoted_field
 
-EXECUTED_FAMILIES = {
-    "count",
-    "non_zero_count",
-    "distinct_count",
-    "info_content",
-    "mean",
-    "min",
-    "max",
-    "sum",
-    "non_null_sum",
-    "median",
-    "varp",
-    "metric",
-    "rare",
-}
-
 
 def test_the_table_holds_every_function_of_the_contract():
     """Every function of the contract is in the table, and no other."""
@@ -66,12 +50,11 @@ def test_aliases_expand(alias, name):
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=lambda function: function.name)
 def test_every_entry_is_whole(function):
-    """Side, zero filling, features and execution follow from the name and the family."""
+    """Side, zero filling and features follow from the name and the family."""
     side = function.name.split("_")[0]
     expected = {"low": "low", "high": "high", "min": "low", "max": "high"}.get(side, "both")
     assert function.side == expected
     assert function.zero_fill == (function.family in ("count", "sum"))
-    assert function.executed == (function.family in EXECUTED_FAMILIES)
     assert function.meaning
     assert function.features == (
         ("mean", "min", "max") if function.name == "metric" else function.features[:1]

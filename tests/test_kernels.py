@@ -29,12 +29,20 @@ hour = 3_600_000
 time = np.sort(random.integers(0, 90 * hour, n)) + 1_700_000_000_000
 swap = random.integers(0, n, 60)
 time[swap] = time[(swap + 1) % n]
+WORDS = ["".join(word) for word in random.choice(list("ghijklmnopqrstu"), (n, 6))]
 table = pa.table({
     "at": [str(t // 1000) for t in time],
     "value": random.normal(50.0, 2.0, n) + 40.0 * (np.arange(n) == 1100),
     "host": [f"host-{k}" if k else None for k in random.integers(0, 4, n)],
     "id": [f"id-{k}" for k in range(n)],
+    "rare": [f"r-{k % 5 + 10 * (k % 500 == 499)}" for k in range(n)],
+    "pos": [f"{48.0 + x:.4f},{11.0 + y:.4f}" for x, y in random.normal(0.0, 0.1, (n, 2))],
+    "message": [
+        f"{' '.join(random.choice(WORDS, 4))} in {k} ms" if k < 400 else f"user {WORDS[k]} logged in"
+        for k in range(n)
+    ],
     "dc": pa.array([f"dc-{k}" for k in random.integers(0, 2, n)]).dictionary_encode(),
+    "n": [None if k == 0 else int(k) for k in random.integers(0, 5, n)],
 })
 by = {"by_field_name": "host"}
 pair = {**by, "partition_field_name": "dc", "use_null": True}
@@ -47,16 +55,29 @@ detectors = [
     {"function": "info_content", "field_name": "id", **by},
     {"function": "count", **pair},
     {"function": "sum", "field_name": "value", **pair},
+    {"function": "rare", "by_field_name": "rare", "partition_field_name": "dc"},
+    {"function": "freq_rare", "by_field_name": "rare", "over_field_name": "host"},
+    {"function": "metric", "field_name": "value", "by_field_name": "dc", "over_field_name": "host"},
+    {"function": "high_count", "over_field_name": "id"},
+    {"function": "time_of_day", **by},
+    {"function": "lat_long", "field_name": "pos"},
+    {"function": "count", "by_field_name": "mlcategory", "partition_field_name": "dc"},
 ]
 job = tidegate.Job({
     "analysis_config": {
-        "bucket_span": "1h", "latency": "1h", "detectors": detectors, "influencers": ["dc", "id"],
+        "bucket_span": "1h",
+        "latency": "1h",
+        "detectors": detectors,
+        "influencers": ["dc", "id"],
+        "categorization_field_name": "message",
+        "per_partition_categorization": {"enabled": True},
     },
     "data_description": {"time_field": "at", "time_format": "epoch"},
 }, threads=1)
 job.post(table.slice(0, 900))
 job.flush(calc_interim=True)
 job.post(table.slice(900, 300))
+ahead = job.forecast().drop_columns(["forecast_id", "forecast_create_timestamp", "forecast_expiry_timestamp"])
 rows = table.slice(1200).to_pylist()
 job.post("\\n".join(map(json.dumps, rows)).encode())
 dates = [{**row, "at": "2024-01-01T00:00:00Z"} for row in rows]
@@ -64,9 +85,23 @@ job.post("\\n".join(map(json.dumps, dates)).encode())  # these are no times of t
 job.flush(advance_time=int(time[-1]) // 1000 + 7200, calc_interim=True)
 records = job.records().to_pylist()
 buckets = job.buckets().drop_columns(["processing_time_ms"]).to_pylist()
-used = sorted(name for name, kernel in registry.KERNELS.items() if kernel._call is not None)
 processed = job.data_counts.processed_record_count
-tables = repr([records, buckets, job.influencers().to_pylist()])
+condition = {"applies_to": "diff_from_typical", "operator": "lt", "value": 5.0}
+rule = {"actions": ["skip_model_update"], "conditions": [condition]}
+summed = tidegate.Job({
+    "analysis_config": {"bucket_span": "1h", "summary_count_field_name": "n", "detectors": [
+        {"function": "mean", "field_name": "value", **by, "custom_rules": [rule]},
+        {"function": "sum", "field_name": "value", **pair},
+    ]},
+    "data_description": {"time_field": "at", "time_format": "epoch"},
+}, threads=1)
+summed.post(table)
+summed.flush(calc_interim=True)
+records += summed.records().to_pylist()
+buckets += summed.buckets().drop_columns(["processing_time_ms"]).to_pylist()
+categories = job.categories().to_pylist()
+used = sorted(name for name, kernel in registry.KERNELS.items() if kernel._call is not None)
+tables = repr([records, buckets, job.influencers().to_pylist(), ahead.to_pylist(), categories])
 print(json.dumps([registry.mode(), used, tables, len(records), processed, sorted(registry.KERNELS)]))
 """
 
