@@ -8,7 +8,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import coldstart, files, flush, gather, memory, model, scaling, whole
+from . import (
+    categories,
+    coldstart,
+    files,
+    flush,
+    gather,
+    influencers,
+    memory,
+    model,
+    population,
+    rare,
+    scaling,
+    sketches,
+    whole,
+)
 from .measure import Size, machine
 from .tables import Table, keep
 
@@ -17,6 +31,11 @@ CASES: dict[str, Callable[[Size], Table]] = {
     "model": model.table,
     "whole": whole.table,
     "files": files.table,
+    "rare": rare.table,
+    "population": population.table,
+    "influencers": influencers.table,
+    "sketches": sketches.table,
+    "categories": categories.table,
     "flush": flush.table,
     "coldstart": coldstart.table,
     "memory": memory.table,

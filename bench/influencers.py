@@ -7,8 +7,8 @@ import pyarrow as pa
 
 import tidegate
 
-from .inputs import Events, config, events
-from .measure import CORES, Run, Size, in_child, medians, memory_now
+from .inputs import DAY_MS, Events, config, events
+from .measure import Run, Size, in_child, medians, memory_now
 from .tables import Table, at_least
 
 FIELDS = 3
@@ -32,21 +32,18 @@ def with_values(data: Events, n_fields: int) -> pa.Table:
     return table
 
 
-def job(
-    data: Events, function: str, threads: int, n_fields: int, *, span: str = "5m", split: bool = True
-) -> Run:
-    """A whole job whose first `n_fields` columns of values are its influencers."""
-    table = with_values(data, n_fields)
+def job(records: pa.Table, function: str, n_fields: int, *, span: str = "5m", split: bool = True) -> Run:
+    """A whole job on one thread over the records, with the values of so many fields for influencers."""
     settings = config(function, span)
     settings["analysis_config"]["influencers"] = names(n_fields)
     if not split:
         settings["analysis_config"]["detectors"][0].pop("by_field_name")
 
     def run() -> int:
-        with tidegate.Job(settings, threads=threads) as whole:
-            counts = whole.post(table)
-            whole.flush(advance_time=int(data.time[-1]) + 86_400_000)
-            if counts.processed_record_count != len(data):
+        with tidegate.Job(settings, threads=1) as whole:
+            counts = whole.post(records)
+            whole.flush(advance_time=records["time"][-1].as_py() + DAY_MS)
+            if counts.processed_record_count != len(records):
                 raise AssertionError(f"not all records were used: {counts}")
             return int(whole.influencers().num_rows)
 
@@ -55,27 +52,29 @@ def job(
 
 def peak(rows: int, n_fields: int) -> dict[str, float]:
     """Peak bytes of a job over so many records (a child's work)."""
-    job(events(rows, 1_000), "mean", CORES, n_fields)()
+    job(with_values(events(rows, 1_000), n_fields), "mean", n_fields)()
     return {"peak": memory_now()[1]}
 
 
 def table(size: Size) -> Table:
     """Rates with and without influencers, on one thread, and how much more memory they take."""
-    data = events(size.rows, 1_000)
+    plain = events(size.rows, 1_000)
+    data = with_values(plain, FIELDS)
+    some = f"{FIELDS} influencers"
     jobs = {
-        "mean, no influencers": job(data, "mean", 1, 0),
-        f"mean, {FIELDS} influencers": job(data, "mean", 1, FIELDS),
-        f"count, {FIELDS} influencers": job(data, "count", 1, FIELDS),
-        f"median, {FIELDS} influencers": job(data, "median", 1, FIELDS),
-        f"mean, one series, {FIELDS} influencers": job(data, "mean", 1, FIELDS, split=False),
-        f"mean in buckets of a day, {FIELDS} influencers": job(data, "mean", 1, FIELDS, span="1d"),
+        "mean, no influencers": job(plain.table(), "mean", 0),
+        f"mean, {some}": job(data, "mean", FIELDS),
+        f"count, {some}": job(data, "count", FIELDS),
+        f"median, {some}": job(data, "median", FIELDS),
+        f"mean, one series, {some}": job(data, "mean", FIELDS, split=False),
+        f"mean in buckets of a day, {some}": job(data, "mean", FIELDS, span="1d"),
     }
     taken = medians(jobs, size.repeats)
     first = next(iter(taken.values()))
     rows: list[tuple[str, ...]] = []
     for name, spent in taken.items():
         rate = size.rows / spent / 1e6
-        goal = at_least(rate, GOAL_PER_CORE, " M") if "3" in name else ("", "")
+        goal = at_least(rate, GOAL_PER_CORE, " M") if name.endswith(some) else ("", "")
         rows.append((name, f"{rate:.1f}", f"{spent / first:.2f}x", *goal))
     small = min(size.rows, 5_000_000)
     peaks = [in_child(peak, small, n)["peak"] / 1e9 for n in (0, FIELDS)]

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 import tidegate
+from tidegate.analysis import LaneCells
 from tidegate.cells import F64, Cells, ClosedCells
 from tidegate.config import JobConfig
 from tidegate.engine import PASS_BUCKETS, PASS_CELLS
-from tidegate.model import Calendar, FeatureModel, Run
+from tidegate.keys import KeySpace
+from tidegate.model import NO_PLOT, Calendar, FeatureModel, Run
 from tidegate.passes import Planner, Span
+from tidegate.rare import Rare
 from tidegate.streams import CellStream
 from tidegate.threads import Threads
 from tidegate.timeline import MAX_FILLED_BUCKETS
@@ -81,3 +85,40 @@ def state_bytes(job: tidegate.Job) -> int:
     """Bytes that the states of all models of a job take."""
     lanes = job._engine._lanes.values()
     return sum(analysis.state_bytes for lane in lanes for analysis in lane.analyses)
+
+
+def rare_scorer(
+    bucket: npt.NDArray[np.int64], series: npt.NDArray[np.int32], partition: npt.NDArray[np.int32]
+) -> tuple[int, Callable[[], int]]:
+    """How many cells there are, and what scores them, ``rare`` by partition, on one thread.
+
+    Every call goes on with the next days: the same cells, later, so that all partitions are known.
+    """
+    key = np.unique((bucket.astype(np.int64) << 32) | series)
+    buckets, numbers = key >> 32, (key & 0xFFFFFFFF).astype(np.int32)
+    of_series = np.zeros(int(series.max()) + 1, np.int32)
+    of_series[series] = partition
+    keys = KeySpace("process", "host", use_null=True)
+    keys.series({"process": np.arange(len(of_series), dtype=np.int32), "host": of_series}, 1 << 30)
+    detector = {"function": "rare", "by_field_name": "process", "partition_field_name": "host"}
+    settings = config("count")
+    settings["analysis_config"]["detectors"] = [detector]
+    model = Rare(JobConfig.parse(settings).analysis_config.detectors[0], SPAN_MS)
+    pool, days, passed = Threads(1), int(buckets[-1] - buckets[0]) + 1, [0]
+    step = max(16, min(PASS_BUCKETS, PASS_CELLS // len(of_series)))
+    source = ("count", None)
+
+    def score() -> int:
+        scored = 0
+        for first in range(int(buckets[0]), int(buckets[-1]) + 1, step):
+            part = slice(*np.searchsorted(buckets, (first, first + step)))
+            shifted = buckets[part] + passed[0]
+            cells = ClosedCells(shifted, numbers[part], np.ones(len(shifted)), 1)
+            begin = first + passed[0]
+            run = Run(Calendar.of(begin, begin + step, SPAN_MS), 0, learn=True)
+            finding = model.run(LaneCells({source: cells}, len(keys)), keys, run, pool, NO_PLOT)
+            scored += int(finding.scored.scored_b.sum())
+        passed[0] += days
+        return scored
+
+    return len(key), score

@@ -1,9 +1,9 @@
 """What the quality benchmarks share: one job over one series, and the README's tables.
 
-Each module beside this one that measures quality (`nab`, `metrics`, `calibration`, `adapt`) is a
-program of its own, since it needs data that is not in this repository. All see the engine as a
-program would, through `tidegate.Job`, in one configuration: a function of one field, in buckets as
-wide as the data's own interval. Nothing is chosen for a data set.
+Each module beside this one that measures quality (`nab`, `metrics`, `calibration`, `adapt`, `forecast`) is
+a program of its own, since it needs data that is not in this repository. All see the engine as a program
+would, through `tidegate.Job`, in one configuration: a function of one field, in buckets as wide as the
+data's own interval. Nothing is chosen for a data set.
 """
 
 from __future__ import annotations

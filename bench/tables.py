@@ -8,8 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
-SPEED = ("gather", "model", "whole", "files", "flush", "coldstart", "memory", "scaling")
-QUALITY = ("nab", "metrics", "calibration", "adapt")
+SPEED = (
+    "gather",
+    "model",
+    "whole",
+    "files",
+    "rare",
+    "population",
+    "influencers",
+    "sketches",
+    "categories",
+    "flush",
+    "coldstart",
+    "memory",
+    "scaling",
+)
+QUALITY = ("nab", "metrics", "calibration", "adapt", "forecast")
 ORDER = (*SPEED, *QUALITY)
 """The sections of the README's figures: the cases of ``python -m bench``, then those of `quality`."""
 

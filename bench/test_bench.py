@@ -7,7 +7,24 @@ import os
 
 import pytest
 
-from . import coldstart, files, flush, gather, measure, memory, model, plot, scaling, tables, whole
+from . import (
+    categories,
+    coldstart,
+    files,
+    flush,
+    gather,
+    influencers,
+    measure,
+    memory,
+    model,
+    plot,
+    population,
+    rare,
+    scaling,
+    sketches,
+    tables,
+    whole,
+)
 from .inputs import even, events
 
 ROWS = int(os.environ.get("TIDEGATE_BENCH_ROWS", "1000000"))
@@ -55,6 +72,14 @@ def test_whole_job(benchmark, which):
     assert 2010 <= benchmark.pedantic(run, rounds=3, warmup_rounds=1) <= 2015
 
 
+@pytest.mark.parametrize("n_fields", [0, influencers.FIELDS])
+def test_influencers(benchmark, n_fields):
+    """Only a job with influencers has values to blame."""
+    benchmark.group = "influencers"
+    run = influencers.job(influencers.with_values(events(ROWS, 1_000), n_fields), "mean", n_fields)
+    assert (benchmark.pedantic(run, rounds=3, warmup_rounds=1) > 0) == (n_fields > 0)
+
+
 @pytest.mark.parametrize("kind", files.KINDS)
 @pytest.mark.parametrize("who", ["tidegate", *files.PEERS])
 def test_file(benchmark, tmp_path, who, kind):
@@ -96,6 +121,27 @@ def test_peak(benchmark):
     assert made["imports"] < min(made[who] for who in ("tidegate", *files.PEERS))
 
 
+@pytest.mark.parametrize("case", sketches.CASES)
+def test_sketches(benchmark, case):
+    """A day of records of many values gives all its buckets, and peers find as many cells."""
+    function, n_series, span = case
+    benchmark.group = f"{function}, {n_series} series, {span}"
+    data = sketches.records(ROWS // 10, n_series)
+    buckets = {"1d": 1, "5m": 288}[span]
+    assert benchmark.pedantic(sketches.ours, (data, *case), rounds=3) == buckets
+    if sketches.PEERS[function]:
+        assert sketches.duckdb(data, *case) == sketches.polars(data, *case)
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_rare(benchmark, over):
+    """A day of processes gives a result for every whole bucket, by host and over hosts."""
+    data = rare.activity(ROWS // 10, 10_000)
+    assert (
+        benchmark.pedantic(rare.job(data.table(), 1, over=over), rounds=3) == rare.DAY_MS // rare.SPAN_MS - 1
+    )
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("span", list(scaling.SPANS))
 def test_spans(benchmark, span):
@@ -103,6 +149,22 @@ def test_spans(benchmark, span):
     benchmark.group = "bucket spans"
     data = even(100, 200, 1, scaling.SPANS[span])
     assert benchmark.pedantic(whole.job(data, "mean", 1, span=span), rounds=3) == 200
+
+
+def test_population(benchmark):
+    """A job over a population of some thousand members ends with records of the least probable."""
+    benchmark.group = "population"
+    run = population.job(population.transfers(200_000, 5_000), "high_sum")
+    assert 0 < benchmark.pedantic(run, rounds=3) < 100 * population.BUCKETS
+
+
+def test_categories(benchmark):
+    """Every template of log lines comes to one category, and the lines to those of their template."""
+    benchmark.group = "categories"
+    lines, _, templates = categories.log_column(categories.TUNED, ROWS // categories.SHARE)
+    made = benchmark.pedantic(categories.categorized, (lines,), rounds=3, warmup_rounds=1)
+    assert len(templates) <= len(made) < 1.2 * len(templates)
+    assert categories.accuracy([1, 1, 2, 3], ["a", "a", "b", "b"]) == 0.5
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -132,5 +194,19 @@ def test_a_partial_run_replaces_its_own_table_only():
 def test_every_case_is_run():
     """Every module that has a table is a case of ``python -m bench``."""
     main = importlib.import_module("bench.__main__")
-    subjects = (coldstart, files, flush, gather, memory, model, scaling, whole)
+    subjects = (
+        categories,
+        coldstart,
+        files,
+        flush,
+        gather,
+        influencers,
+        memory,
+        model,
+        population,
+        rare,
+        scaling,
+        sketches,
+        whole,
+    )
     assert set(main.CASES) == {subject.__name__.split(".")[-1] for subject in subjects}
