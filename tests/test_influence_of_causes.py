@@ -47,7 +47,8 @@ def following(detector: Detector, keys: Keys) -> tuple[Influencers, I32]:
     names = {field: Interner() for field in FIELDS}
     columns = zip(*VISITS, strict=True)
     codes = {f: names[f].codes(pa.array(column)) for f, column in zip(FIELDS, columns, strict=True)}
-    lane: Any = SimpleNamespace(keys=keys, analyses=[SimpleNamespace(sources=(("count", None),))])
+    analysis = SimpleNamespace(detector=detector, sources=(("count", None),))
+    lane: Any = SimpleNamespace(keys=keys, analyses=[analysis])
     key = key_of(detector)
     influencers = Influencers(("ip", "page", "client"), {key: lane}, names, 1000)
     time = np.arange(len(VISITS)) + 5_000

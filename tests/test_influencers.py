@@ -94,7 +94,7 @@ def with_influencers(stream: Stream, *fields: str) -> dict[str, Any]:
     return {**stream.config, "analysis_config": analysis}
 
 
-def same_influences(ours: dict[str, float], twins: dict[str, tuple[float, int]]) -> None:
+def same_influences(ours: dict[str, float], twins: dict[str, tuple[float, float]]) -> None:
     """Asserts that values and influences are the same, but for what rounding decides."""
     expected = ordered(twins)
     kept = {value: w for value, (w, _) in twins.items() if w >= CUTOFF - 1e-6}

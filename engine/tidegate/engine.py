@@ -100,7 +100,9 @@ class Engine:
                 plot = config.model_plot_config
                 self._lanes[key] = Lane(key, self._span, plot, names, texts, is_summarised=is_summarised)
             self._lanes[key].add(detector, prune)
-        self.influencers = Influencers(analysis.influencers, self._lanes, names, span_ms)
+        self.influencers = Influencers(
+            analysis.influencers, self._lanes, names, span_ms, is_summarised=is_summarised
+        )
         self._set_limit(config)
 
     @property

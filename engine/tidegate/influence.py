@@ -14,7 +14,8 @@ at the bound and the p of x. k = 2 is a normal law, 1 an exponential one, less a
 at typical, or beyond it, has r = 0. Where x itself is within the bound, because it is the last
 buckets together that are unusual, influence is less by as much: else a slight deviation, of which
 every value could be the cause, would be blamed on all of them. A value that is missing cannot be
-seen: a dip of a count or of distinct values has no influencers but its key fields.
+seen: a dip of a count or of distinct values has no influencers but its key fields. Of summarised
+data x_v is weighted as x is, see `weights`; rows whose count is not known influence nothing.
 
 Who adds 45 distinct values to the usual 40 has hardly more than usual alone: of 31 planted scans the
 intersection named 8, the complement all; squared, it still names those who scan the same
@@ -88,7 +89,7 @@ class Influences:
     """The code of the value."""
     influence_i: F64
     """From INFLUENCE_CUTOFF to 1."""
-    rows_i: I64
+    rows_i: F64
     """Records with the value."""
 
     def __len__(self) -> int:
@@ -102,7 +103,7 @@ class Influences:
     def joined(cls, parts: Sequence[Influences]) -> Influences:
         """Several of them as one."""
         whole = np.empty(0, np.int64)
-        none = cls(whole, whole, whole, np.empty(0), whole)
+        none = cls(whole, whole, whole, np.empty(0), np.empty(0))
         return cls(*(np.concatenate([getattr(p, name) for p in (none, *parts)]) for name in cls.__slots__))
 
 
@@ -258,7 +259,7 @@ def _medians_without(behind: Behind, field: str, source: Source) -> F64:
     return np.where(staying > 0, np.where(low == high, low, low / 2.0 + high / 2.0), np.nan)
 
 
-def _among_most(group: I64, influence: F64, rows: I64) -> npt.NDArray[np.bool_]:
+def _among_most(group: I64, influence: F64, rows: F64) -> npt.NDArray[np.bool_]:
     """False for what cannot be among the MAX_VALUES_PER_FIELD of its group; groups come one by one.
 
     Looks at large groups only: to sort a million of candidates takes longer than to find them.

@@ -34,6 +34,7 @@ from .combine import (
     filled_columns,
     probability,
 )
+from .config import Detector
 from .individual import source_of
 from .influence import (
     Asked,
@@ -49,6 +50,8 @@ from .lanes import Lane, LaneKey, key_of
 from .model import Run
 from .results import INFLUENCERS, RECORDS
 from .rowlog import KEPT, Followed, RowLog
+from .rows import WEIGHT, Source
+from .weights import gathered_as
 
 MAX_P = 0.035
 """A value that results are blamed on is written if its probability is below."""
@@ -146,19 +149,29 @@ class Influencers:
         lanes: Mapping[LaneKey, Lane],
         names: Mapping[str, Interner],
         span_ms: int,
+        *,
+        is_summarised: bool = False,
     ) -> None:
         self.fields = tuple(dict.fromkeys(fields))
         self._lanes = lanes
         self._names = names
         self._span_ms = span_ms
+        self._is_summarised = is_summarised
         self.log = RowLog({key: self._followed(key, lane) for key, lane in lanes.items()})
         self._past_values = [np.zeros(kernels.HISTORY_SIZE) for _ in self.fields]
         self._past_buckets = [np.zeros(kernels.HISTORY_SIZE) for _ in self.fields]
 
     def _followed(self, key: LaneKey, lane: Lane) -> Followed:
         fields = tuple(field for field in self.fields if field not in key[:3])
-        sources = dict.fromkeys(source for one in lane.analyses for source in one.sources)
-        return Followed(fields, tuple(source for source in sources if source[0] in KEPT))
+        sources = dict.fromkeys(
+            self._kept_as(source, one.detector) for one in lane.analyses for source in one.sources
+        )
+        weight = (WEIGHT,) if self._is_summarised else ()
+        return Followed(fields, (*(source for source in sources if source[0] in KEPT), *weight))
+
+    def _kept_as(self, source: Source, detector: Detector) -> Source:
+        """What the log has the values of a source as."""
+        return gathered_as(source, detector.spec.family) if self._is_summarised else source
 
     def blame(self, written: Ranked, score_r: F64, bucket_b: BucketScores, scored_b: I64, run: Run) -> Blame:
         """What written results, with their scores, are blamed on.
@@ -195,7 +208,7 @@ class Influencers:
                     known = value > 0
                     n = int(known.sum())
                     at = np.full(n, self.fields.index(field))
-                    result, none = part.result[known], np.zeros(n, np.int64)
+                    result, none = part.result[known], np.zeros(n)
                     yield Influences(result, at, value[known], np.ones(n), none)
 
     def _of_rows(self, key: LaneKey, of_lane: list[tuple[Finding, _Members]]) -> Iterator[Influences]:
@@ -214,6 +227,8 @@ class Influencers:
             for number, feature in enumerate(finding.detector.spec.features):
                 a = np.flatnonzero(part.feature == number)
                 source = source_of(finding.detector, feature)
+                if source is not None:
+                    source = self._kept_as(source, finding.detector)
                 measures = (part.actual[a], part.typical[a], part.steepness[a], part.weight[a])
                 asked = Asked(part.result[a], of_part[a], feature, source, *measures)
                 for field in self.log.follows(key) if len(a) else ():

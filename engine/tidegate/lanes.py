@@ -30,7 +30,7 @@ from .rules import DetectorRules, silenced
 from .streams import CellStream, Stream
 from .texts import TextStore
 from .threads import Threads, Work
-from .weights import WeightedStream, weighted_series
+from .weights import WeightedStream, gathered_as, weighted_series
 from .withheld import values_of, without
 
 _TABLE_BYTES = 64  # of one series in the tables of keys
@@ -118,9 +118,9 @@ class Lane:
     def add(self, detector: Detector, prune_buckets: int) -> None:
         """Adds a detector and the streams it needs."""
         analysis = make_analysis(detector, self._span.span, prune_buckets)
-        # Of summarised data a mean is weighted and a sum is not: it has cells of its own.
-        is_apart = self._is_summarised and detector.spec.family in ("sum", "non_null_sum")
-        seen = {source: ("sum", source[1]) if is_apart else source for source in analysis.sources}
+        seen = {source: source for source in analysis.sources}
+        if self._is_summarised:
+            seen = {source: gathered_as(source, detector.spec.family) for source in seen}
         for source in seen.values():
             if source not in self.streams:
                 stream = make_stream(source, self._span, self._texts, is_summarised=self._is_summarised)

@@ -2,11 +2,11 @@
 
 A pass costs a few references to its columns; rows are copied once, when a call ends while their bucket
 is open, and looked at only if a series has a result in their bucket. A row takes 4 bytes for every
-lane and influencer field and 8 for every value that detectors look at. When there are more than
-`FOLD_ROWS`, those of large buckets are folded into statistics of every pair of series and value,
-some 50 bytes for each and 50 to 100 more for every number, if that takes less. So memory grows
-with the rows of open buckets or, in huge ones, with their distinct pairs, whichever is less. A
-median needs every value: the rows of jobs that ask for one are never folded.
+lane and influencer field and 8 for every value that detectors look at, and for its weight if it has
+one. When there are more than `FOLD_ROWS`, those of large buckets are folded into statistics of every
+pair of series and value, some 50 bytes for each and 50 to 100 more for every number, if that takes
+less. So memory grows with the rows of open buckets or, in huge ones, with their distinct pairs,
+whichever is less. A median needs every value: the rows of jobs that ask for one are never folded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _ROOM = 1 << 20
 ALL = None
 """Beside the influencer fields: a field with one value, which all rows have."""
 DISTINCT = ("distinct", "info")
-KEPT = ("number", "value", *DISTINCT)
+NUMBERS = ("number", "sum")
+KEPT = (*NUMBERS, "value", *DISTINCT)
 """Kinds of sources whose values are kept: those that influence can be computed of."""
 Statistics = dict[str | None, ValueStatistics]
 _Columns = dict[Any, npt.NDArray[Any]]
@@ -52,18 +53,18 @@ class Followed:
     fields: tuple[str, ...]
     """Influencer fields that are not key fields of the lane."""
     sources: tuple[Source, ...]
-    """The values that its detectors look at."""
+    """The values that its detectors look at; `rows.WEIGHT` with them if rows stand for many records."""
 
     @property
     def pair_bytes(self) -> int:
         """About what a pair of a folded field takes."""
         return _PAIR_BYTES + sum(
-            _PAIR_BYTES if kind in DISTINCT else 8 * RECORD_SIZE for kind, _ in self.sources
+            _PAIR_BYTES if kind in DISTINCT else 8 * RECORD_SIZE for kind, _ in self.sources if kind in KEPT
         )
 
     def statistics(self, room: int = FEW_PAIRS) -> Statistics:
         """Empty statistics of every field, with room for some pairs."""
-        numbers = [source for source in self.sources if source[0] == "number"]
+        numbers = [source for source in self.sources if source[0] in NUMBERS]
         distinct = [source for source in self.sources if source[0] in DISTINCT]
         return {field: ValueStatistics(numbers, distinct, room) for field in (ALL, *self.fields)}
 

@@ -15,6 +15,9 @@ from .keys import U64
 Source = tuple[str, str | None]
 """What is gathered, and of which field: ("count", None), ("number", field), ("value", field) ..."""
 
+WEIGHT: Source = ("weight", None)
+"""How many records a row of summarised data stands for."""
+
 _NO_VALUES: F64 = np.empty(0)
 
 
@@ -38,6 +41,8 @@ class Rows:
     def values(self, source: Source) -> F64 | U64:
         """The values that a stream of the source gathers."""
         kind, name = source
+        if source == WEIGHT:
+            return self.weight
         if name is None:
             return self.time.astype(np.float64) if kind == "time" else _NO_VALUES
         if kind in ("distinct", "info"):

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate_kernels import influence as kernels
-from tidegate_kernels.fold import MAX, MIN, RECORD_SIZE
+from tidegate_kernels.fold import COUNT, DEVIATION, MAX, MIN, ORIGIN, RECORD_SIZE, SQUARES
 
 from .cells import F64, I32, I64
 from .keys import PairTable
-from .rows import Source
+from .rows import WEIGHT, Source
 
 T = TypeVar("T", bound=np.generic)
 _MOST_PAIRS = (1 << 31) - 1
@@ -21,15 +21,17 @@ FEW_PAIRS = 1 << 6
 
 
 class ValueStatistics:
-    """Rows, moments and distinct values of every pair of a value and a slot, which is a series or a result.
+    """Records, moments and distinct values of every pair of a value and a slot: a series or a result.
 
-    Everything is folded in the order of the rows, pair by pair: in one go or piece by piece, it is
-    the same to the last bit. A missing value, code 0, makes pairs like any other.
+    Rows that stand for many records, by a column `rows.WEIGHT`, count as often; what is summed or
+    distinct of them counts once. Everything is folded in the order of the rows, pair by pair: in one
+    go or piece by piece, it is the same to the last bit. A missing value, code 0, makes pairs like any
+    other.
     """
 
     def __init__(self, numbers: Iterable[Source], distinct: Iterable[Source], room: int = FEW_PAIRS) -> None:
         self._pairs = PairTable(room)
-        self._rows: I64 = np.zeros(0, np.int64)
+        self._rows: F64 = np.zeros(0)
         self._record: dict[Source, F64] = {source: np.zeros(0) for source in numbers}
         self._distinct = {source: PairTable() for source in distinct}
         """Pairs of a distinct value's code and a number of `_pairs`."""
@@ -49,8 +51,8 @@ class ValueStatistics:
         return self._pairs.right[: len(self)]
 
     @property
-    def rows_p(self) -> I64:
-        """The number of rows of every pair."""
+    def rows_p(self) -> F64:
+        """The number of records of every pair."""
         return self._rows[: len(self)]
 
     @property
@@ -95,9 +97,18 @@ class ValueStatistics:
         pair_h = self._pairs.numbers(value_h, slot_h, _MOST_PAIRS, False)
         self._make_room()
         self._by_slot = None
-        self._rows[: len(self)] += np.bincount(pair_h[pair_h >= 0], minlength=len(self))
+        weight_h = columns.get(WEIGHT)
+        if weight_h is None:
+            self._rows[: len(self)] += np.bincount(pair_h[pair_h >= 0], minlength=len(self))
+        else:
+            # One by one: sums above 2^53 depend on the order of their parts.
+            known = pair_h >= 0
+            np.add.at(self._rows, pair_h[known], weight_h[known])
         for source, record in self._record.items():
-            kernels.fold_pairs(pair_h, columns[source], record)
+            if weight_h is None or source[0] == "sum":
+                kernels.fold_pairs(pair_h, columns[source], record)
+            else:
+                fold_weighted(pair_h, columns[source], weight_h, record)
         for source, table in self._distinct.items():
             table.numbers(as_codes(columns[source]), pair_h, _MOST_PAIRS, True)
         return pair_h
@@ -130,6 +141,29 @@ class ValueStatistics:
             longer[used * RECORD_SIZE + MIN :: RECORD_SIZE] = np.inf
             longer[used * RECORD_SIZE + MAX :: RECORD_SIZE] = -np.inf
             self._record[source] = longer
+
+
+def fold_weighted(pair_h: I32, value_h: F64, weight_h: F64, record_p: F64) -> None:
+    """Adds every value to the record of its pair so many times, as `weigh.fold_weighted` does.
+
+    Rows of no pair (negative) and with a value that is not finite are left out. One by one, in the order of
+    the rows: the same to the last bit however they are cut.
+    """
+    chosen = np.flatnonzero((pair_h >= 0) & np.isfinite(value_h))
+    pair, value, weight = pair_h[chosen], value_h[chosen], weight_h[chosen]
+    count, deviation, squares, least, most, origin = (
+        record_p[k::RECORD_SIZE] for k in (COUNT, DEVIATION, SQUARES, MIN, MAX, ORIGIN)
+    )
+    new = np.flatnonzero(count[pair] == 0.0)[::-1]
+    origin[pair[new]] = value[new]  # the last that is assigned, the first that came, stays
+    with np.errstate(over="ignore", invalid="ignore"):
+        away = value - origin[pair]
+        weighted = weight * away
+        np.add.at(count, pair, weight)
+        np.add.at(deviation, pair, weighted)
+        np.add.at(squares, pair, weighted * away)
+    np.minimum.at(least, pair, value)
+    np.maximum.at(most, pair, value)
 
 
 def as_codes(column: npt.NDArray[Any]) -> I32:

@@ -22,11 +22,13 @@ from .cells import F64, I32
 from .columns import to_float
 from .keys import Keys
 from .passes import Pass
+from .rows import Source
 from .streams import CellStream, Numbers, empty_cells
 from .threads import Work
 from .valuetext import as_text, is_text
 
 _MOST = 2.0**53  # above, not every whole number is a float64
+_SUMS = ("sum", "non_null_sum")
 
 
 def to_weights(column: pa.Array | None, rows: int) -> tuple[F64, int]:
@@ -49,6 +51,17 @@ def to_weights(column: pa.Array | None, rows: int) -> tuple[F64, int]:
         unknown = pc.or_(unknown, pc.is_in(text, value_set=pa.array(["", "null"], text.type)))
     weights[unknown.to_numpy(zero_copy_only=False)] = np.nan
     return weights, int(np.count_nonzero(weights == 0.0))
+
+
+def gathered_as(source: Source, family: str) -> Source:
+    """What a source of a function of summarised data is gathered as.
+
+    A mean is weighted and a sum is not: it has cells of its own.
+
+    >>> gathered_as(("number", "bytes"), "sum"), gathered_as(("number", "bytes"), "mean")
+    (('sum', 'bytes'), ('number', 'bytes'))
+    """
+    return ("sum", source[1]) if family in _SUMS else source
 
 
 def weighted_series(keys: Keys, codes: Mapping[str, I32], weight: F64, limit: int) -> I32:
