@@ -28,7 +28,9 @@ _DAY = 86_400_000
 class Planted:
     """Where the anomaly is, and who is to blame for it."""
 
-    bucket_start: int
+    start: int
+    end: int
+    """From its first bucket to the end of its last: an outage or a trickle goes on for a while."""
     split: dict[str, str]
     """By, over and partition values of its series."""
     influencers: dict[str, str]
@@ -84,8 +86,16 @@ def records_of(config: JobConfig, seed: int = 1) -> tuple[pa.Table, Planted]:
     columns.pop("records", None)
     seconds = config.data_description.time_format == "epoch"
     columns[config.data_description.time_field] = time / 1000.0 if seconds else time
-    where = Planted(START + PLANTED_AT * span, split, influencers)
+    start = START + PLANTED_AT * span
+    where = Planted(start, start + _lasts(detector) * span, split, influencers)
     return pa.table({name: pa.array(column) for name, column in columns.items()}), where
+
+
+def _lasts(detector: Detector) -> int:
+    """Buckets that what is planted for a detector lasts."""
+    if detector.spec.family == "sum":
+        return 3
+    return 6 if detector.spec.side == "low" else 1
 
 
 def _blame(
@@ -130,14 +140,14 @@ def _rare(rows: _Rows, detector: Detector, span: int) -> dict[str, str]:
 
 
 def _counts(rows: _Rows, detector: Detector, span: int) -> dict[str, str]:
-    """Poisson counts with a daily rhythm; eight times as many, or none at all."""
+    """Poisson counts with a daily rhythm; eight times as many, or none at all for an hour or two."""
     bucket = np.arange(BUCKETS)
     is_low = detector.spec.side == "low"
     series = _splits(detector)
     for split in series:
         events = rows.rng.poisson(30.0 * _rhythm(bucket, span))
         if is_low and split is series[-1]:
-            events[PLANTED_AT] = 0
+            events[PLANTED_AT : PLANTED_AT + _lasts(detector)] = 0
         rows.add(np.repeat(bucket, events), planted=False, **split)
     if not is_low:
         rows.add(np.full(300, PLANTED_AT), planted=True, **series[-1])
@@ -152,7 +162,7 @@ def _sums(rows: _Rows, detector: Detector, span: int) -> dict[str, str]:
         each = np.repeat(bucket, rows.rng.poisson(12.0 * _rhythm(bucket, span)))
         value = rows.rng.gamma(4.0, 0.1, len(each))
         rows.add(each, planted=False, **{detector.field_name: value}, **split)
-    trickle = np.repeat(PLANTED_AT + np.arange(3), 600)
+    trickle = np.repeat(PLANTED_AT + np.arange(_lasts(detector)), 600)
     value = rows.rng.gamma(4.0, 0.02, len(trickle))
     rows.add(trickle, planted=True, **{detector.field_name: value}, **series[-1])
     return series[-1]

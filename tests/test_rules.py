@@ -21,7 +21,7 @@ from tests.test_naive_scores import DETECTORS, SPAN, START, job_config, same_res
 from tests.test_twin import small_pieces
 
 from tidegate import ConfigError, Job, JobConfig, NotSupportedError
-from tidegate.config import CustomRule, RuleCondition
+from tidegate.config import FUNCTIONS, CustomRule, RuleCondition
 from tidegate.rules import SKIP_UPDATE, actions, rule_table, silenced
 from tidegate_kernels import model
 
@@ -54,7 +54,7 @@ def rules(
 ) -> list[dict[str, Any]]:
     """One to three rules that a detector may have."""
     fields = [detector[role] for role in ("by_field_name", "partition_field_name") if role in detector]
-    values = detector["function"] != "metric"
+    values = FUNCTIONS[detector["function"]].value_conditions
     made = []
     for _ in range(draw(st.integers(1, 3))):
         rule: dict[str, Any] = {"actions": draw(st.sampled_from(ACTIONS))}
