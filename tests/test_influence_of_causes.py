@@ -11,7 +11,6 @@ import pyarrow as pa
 from tidegate.analysis import Finding
 from tidegate.causes import Causes
 from tidegate.cells import I32
-from tidegate.combine import Ranked
 from tidegate.config import Detector, JobConfig
 from tidegate.influencers import Influencers
 from tidegate.intake import Rows
@@ -19,6 +18,7 @@ from tidegate.keys import Interner, Keys, KeySpace, MemberSpace
 from tidegate.lanes import key_of
 from tidegate.model import RESULT_COLUMNS, Scored
 from tidegate.passes import Planner, Span
+from tidegate.ranked import Ranked
 from tidegate.threads import Threads
 
 FIELDS = ("client", "page", "ip")

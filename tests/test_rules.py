@@ -32,6 +32,7 @@ FILTERS = [
     {"filter_id": "none", "items": []},
 ]
 ITEMS = {one["filter_id"]: one["items"] for one in FILTERS}
+_ROLES = ("by_field_name", "over_field_name", "partition_field_name")
 ACTIONS = (["skip_result"], ["skip_model_update"], ["skip_result", "skip_model_update"])
 
 
@@ -53,7 +54,7 @@ def rules(
     draw: st.DrawFn, detector: dict[str, Any], start: int = START, span: int = SPAN
 ) -> list[dict[str, Any]]:
     """One to three rules that a detector may have."""
-    fields = [detector[role] for role in ("by_field_name", "partition_field_name") if role in detector]
+    fields = [detector[role] for role in _ROLES if role in detector]
     values = FUNCTIONS[detector["function"]].value_conditions
     made = []
     for _ in range(draw(st.integers(1, 3))):

@@ -34,7 +34,7 @@ def test_what_is_left_keeps_its_causes(rows: list[tuple[int, bool, int]]) -> Non
         Detector("mean", "x", over_field_name="o"),
         MemberSpace(None, "o", None, use_null=False),
         Scored(**columns, min_log_p_b=least, scored_b=np.full(5, 9), bounds=np.empty(0)),
-        causes=Causes(of_result, of_result.copy(), number, number, number),
+        causes=Causes.single(of_result, of_result.copy(), number, number, number),
     )
     actual, typical = values_of(finding)
     begins = {result: number[k] for k, result in reversed(list(enumerate(of_result.tolist())))}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from .config import Detector
 from .keys import Keys
 from .model import U8, Run, Scored
 from .rows import Source
+from .rules import DetectorRules
 from .threads import Threads
 
 
@@ -64,29 +66,34 @@ class LaneCells:
         return self._by_block[source]
 
 
-class Analysis(Protocol):
-    """The models of one detector."""
+class Analysis(ABC):
+    """The models of one detector; what a kind of analysis has no use for does nothing."""
+
+    detector: Detector
+    """The detector that it serves."""
+    sources: tuple[Source, ...]
+    """What is to be gathered for it."""
+    rules: DetectorRules | None = None
+    """The custom rules of the detector."""
+    obeys_rules: ClassVar[bool] = False
+    """Whether `run` goes by the rules; else that is done from outside."""
 
     @property
-    def detector(self) -> Detector:
-        """The detector that it serves."""
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """What is to be gathered for it."""
-
-    @property
+    @abstractmethod
     def series_bytes(self) -> int:
         """The memory that one more series takes."""
 
     @property
     def attribute_bytes(self) -> int:
-        """The memory that one more attribute of a population takes; 0 without an over field."""
+        """The memory that one more attribute of a population takes beside its members."""
+        return 0
 
     @property
+    @abstractmethod
     def state_bytes(self) -> int:
         """The memory that its models take now."""
 
+    @abstractmethod
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores every series with its cells, bucket by bucket, and with ``run.learn`` then trains.
 
@@ -94,5 +101,24 @@ class Analysis(Protocol):
         runs, and whatever the number of threads, the findings are the same.
         """
 
-    def ask_siblings(self) -> None:
+    def actual_of(self, closed: ClosedCells) -> F64:
+        """What custom rules take for the values of cells of its first source, NaN where that is nothing."""
+        return np.full(len(closed), np.nan)
+
+    def ask_siblings(self) -> None:  # noqa: B027
         """Lets series that are yet to come begin with what the present ones have in common."""
+
+    def set_prune(self, buckets: int) -> None:  # noqa: B027
+        """Forgets what is silent for longer than so many buckets."""
+
+    def shift_time(self, seconds: int, chosen_s: npt.NDArray[np.bool_] | None = None) -> None:  # noqa: B027
+        """Expects of the chosen series, or all, at any time what was expected so many seconds later."""
+
+
+def with_room(array: F64, size: int) -> F64:
+    """The array, or a longer copy with zeros at its end."""
+    if size <= len(array):
+        return array
+    longer = np.zeros(max(size, len(array) + len(array) // 2))
+    longer[: len(array)] = array
+    return longer

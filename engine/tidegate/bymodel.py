@@ -19,8 +19,10 @@ import numpy.typing as npt
 from tidegate_kernels import blocks as block_kernels
 from tidegate_kernels.fold import COUNT, DEVIATION, ORIGIN
 
+from .analysis import Finding
 from .causes import MOST, Causes
 from .cells import F64, I64, ClosedCells
+from .config import Detector
 from .keys import Keys, MemberSpace
 from .model import RESULT_COLUMNS, SELDOM, SIGNIFICANT, Run, Scored
 from .threads import Threads
@@ -129,8 +131,17 @@ def judged(cells: ByModel, run: Run, threads: Threads, columns: int, judge: Judg
     )
 
 
-def scored_of(cells: ByModel, piece: Piece, **columns: F64) -> Scored:
-    """The results of a pass: `columns` beside those that follow from the cells."""
+def found(detector: Detector, keys: Keys, cells: ByModel, piece: Piece, **columns: F64) -> Finding:
+    """What a pass found: `columns` of its results beside those that follow from the cells."""
+    scored = _scored_of(cells, piece, **columns)
+    if not isinstance(keys, MemberSpace):
+        return Finding(detector, keys, scored)
+    scored, causes = _people(scored, cells, keys)
+    return Finding(detector, keys, scored, causes=causes)
+
+
+def _scored_of(cells: ByModel, piece: Piece, **columns: F64) -> Scored:
+    """The results of single members."""
     cell, log_p = piece.columns[0], piece.columns[1]
     nothing = np.full(len(cell), np.nan)
     return Scored(
@@ -147,7 +158,7 @@ def scored_of(cells: ByModel, piece: Piece, **columns: F64) -> Scored:
     )
 
 
-def people(scored: Scored, cells: ByModel, keys: MemberSpace) -> tuple[Scored, Causes]:
+def _people(scored: Scored, cells: ByModel, keys: MemberSpace) -> tuple[Scored, Causes]:
     """One result for each person and bucket, and the attributes that are its causes.
 
     A member is a person in one attribute, a by value. The result of a person is that of the least

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,14 @@ class Causes:
         if not parts:
             return cls.none()
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
+
+    @classmethod
+    def consecutive(cls, parts: list[Causes], sizes: list[int]) -> Causes:
+        """The causes of findings whose results, so many of each, come one after the other."""
+        before = np.cumsum([0, *sizes[:-1]])
+        return cls.joined(
+            [replace(part, result_r=part.result_r + n) for part, n in zip(parts, before, strict=True)]
+        )
 
     @classmethod
     def none(cls) -> Causes:

@@ -61,6 +61,15 @@ class ClosedCells:
         record_c = self.record_c[begin * self.width : end * self.width]
         return ClosedCells(self.bucket_c[begin:end], self.series_c[begin:end], record_c, self.width)
 
+    def values(self, feature: str) -> F64:
+        """What a feature of every cell is, NaN where there is no sample."""
+        n = len(self)
+        value, count = np.empty(n), np.empty(n)
+        bucket, series = np.empty_like(self.bucket_c), np.empty_like(self.series_c)
+        columns = (self.bucket_c, self.series_c, self.record_c, self.width, FEATURES[feature])
+        feature_kernels.take_cells(np.arange(n), *columns, bucket, series, value, count)
+        return value
+
     def by_block(self, n_series: int) -> Cells:
         """The cells of every block of series together, for the model."""
         n_blocks = -(-n_series // LANES)

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from tidegate_kernels import circle
 from tidegate_kernels import circular as kernels
 
-from .analysis import Finding, LaneCells
-from .bymodel import ByModel, grown, judged, mean_of, models_of, people, scored_of
-from .cells import F64, I64
+from .analysis import Analysis, Finding, LaneCells
+from .bymodel import ByModel, found, grown, judged, mean_of, models_of
+from .cells import F64, I64, ClosedCells
 from .config import Detector
-from .keys import Keys, MemberSpace
+from .keys import Keys
 from .model import SIGNIFICANT, U8, Run
 from .rows import Source
 from .threads import Threads
@@ -30,7 +30,7 @@ _POINTS = (0.3492180887417384, 1.1045199391225742, 2.1130867292364264, 4.3556349
 _SHARES = (0.25, 0.15, 0.075, 0.02, 0.005)
 
 
-class Circular:
+class Circular(Analysis):
     """The densities of the times of one detector."""
 
     def __init__(self, detector: Detector, span_ms: int) -> None:
@@ -48,22 +48,18 @@ class Circular:
         return 8 * self._size
 
     @property
-    def attribute_bytes(self) -> int:
-        """A series of by and partition values has all it takes in `series_bytes`."""
-        return 0
-
-    @property
     def state_bytes(self) -> int:
         """The memory that the densities take now."""
         return self.state.nbytes
 
-    def ask_siblings(self) -> None:
-        """Nothing: a density begins with what it sees."""
+    def actual_of(self, closed: ClosedCells) -> F64:
+        """The times of cells, seconds into the day or the week."""
+        return seconds_of(mean_of(closed), self._period)
 
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores every series with its times, and with ``run.learn`` then trains."""
         closed = cells[_TIME]
-        time = seconds_of(mean_of(closed), self._period)
+        time = self.actual_of(closed)
         sorted_cells = ByModel.of(closed, keys, (time,))
         time_c = time[sorted_cells.order]
         self.state = grown(self.state, self._size * models_of(keys))
@@ -94,7 +90,9 @@ class Circular:
 
         piece = judged(sorted_cells, run, threads, 5, judge)
         cell, _, typical, lower, upper, score = piece.columns
-        scored = scored_of(
+        return found(
+            self.detector,
+            keys,
             sorted_cells,
             piece,
             actual_r=time_c[cell],
@@ -103,10 +101,6 @@ class Circular:
             upper_r=upper,
             score_r=score,
         )
-        if isinstance(keys, MemberSpace):
-            scored, causes = people(scored, sorted_cells, keys)
-            return Finding(self.detector, keys, scored, causes=causes)
-        return Finding(self.detector, keys, scored)
 
 
 def seconds_of(time_ms: F64, period: float) -> F64:

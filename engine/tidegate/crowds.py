@@ -12,6 +12,7 @@ from tidegate_kernels import population as kernels
 from tidegate_kernels.crowd import STATE_SIZE
 from tidegate_kernels.crowdlaw import LAW_SIZE
 
+from .analysis import with_room
 from .cells import F64, FEATURES, I32, I64, ClosedCells
 from .config import Detector
 from .keys import MemberSpace
@@ -148,6 +149,10 @@ class CrowdModel:
         settings[kernels.GROWS] = float(feature in GROWS_WITH_BUCKET)
         self._settings = settings
 
+    def set_prune(self, buckets: int) -> None:
+        """Forgets attributes that are silent for longer than so many buckets."""
+        self._settings[kernels.PRUNE_BUCKETS] = buckets
+
     def run(
         self, cells: MemberCells, bucket_i: I64, value_i: F64, share_i: F64, run: Run, threads: Threads
     ) -> Judged:
@@ -185,12 +190,3 @@ class CrowdModel:
 
         list(threads.map(piece, range(pieces)))
         return judged
-
-
-def with_room(array: F64, size: int) -> F64:
-    """The array, or a longer copy with zeros at its end."""
-    if size <= len(array):
-        return array
-    longer = np.zeros(max(size, len(array) + len(array) // 2))
-    longer[: len(array)] = array
-    return longer

@@ -14,9 +14,9 @@ import numpy as np
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import Finding, LaneCells
+from .buckets import BucketScores, bucket_batch
 from .categorize import memory_share
 from .cells import I64, ClosedCells
-from .combine import BucketScores, Frame, Ranked, bucket_batch, record_batch
 from .config import Detector, EventCalendar, JobConfig
 from .errors import ConfigError
 from .filters import FilterSet
@@ -30,6 +30,9 @@ from .lanes import Lane, LaneKey, key_of
 from .model import Calendar, Run
 from .modelplot import model_plot_batches
 from .passes import Pass, Planner, Span
+from .ranked import Ranked
+from .records import record_batch
+from .resultcolumns import Frame
 from .results import Results
 from .rows import Rows
 from .schedule import Schedule, Stretch

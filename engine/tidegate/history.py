@@ -7,8 +7,8 @@ import numpy as np
 from tidegate_kernels import score as kernels
 
 from .cells import F64, I64
-from .combine import Ranked
 from .model import Run
+from .ranked import Ranked
 from .timeline import DAY_MS
 
 

@@ -7,12 +7,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .analysis import Finding, LaneCells
+from .analysis import Analysis, Finding, LaneCells
 from .config import Detector
 from .keys import Keys
 from .model import NO_RULES, RESULT_COLUMNS, SIGNIFICANT, STATE_BYTES, U8, FeatureModel, Run, Scored
 from .rows import Source
-from .rules import DetectorRules
 from .threads import Threads
 
 _SOURCES = {"count": "count", "median": "value", "distinct_count": "distinct", "info_content": "info"}
@@ -24,8 +23,10 @@ def source_of(detector: Detector, feature: str) -> Source:
     return kind, None if kind == "count" else detector.field_name
 
 
-class Individual:
+class Individual(Analysis):
     """The models of a detector without an over field: one for every series and feature."""
+
+    obeys_rules = True
 
     def __init__(self, detector: Detector, span_ms: int, prune_buckets: int) -> None:
         self.detector = detector
@@ -33,18 +34,11 @@ class Individual:
             FeatureModel(detector, feature, span_ms, prune_buckets) for feature in detector.spec.features
         ]
         self.sources = tuple(source_of(detector, feature) for feature in detector.spec.features)
-        self.rules: DetectorRules | None = None
-        """The custom rules, which the models obey."""
 
     @property
     def series_bytes(self) -> int:
         """The memory that one more series takes."""
         return len(self.models) * STATE_BYTES
-
-    @property
-    def attribute_bytes(self) -> int:
-        """There are no attributes."""
-        return 0
 
     @property
     def state_bytes(self) -> int:

@@ -25,15 +25,8 @@ from tidegate_kernels import score as kernels
 from tidegate_kernels.event import ABSOLUTE_HALF
 
 from .analysis import Finding
+from .buckets import BucketScores
 from .cells import F64, I64
-from .combine import (
-    BucketScores,
-    Frame,
-    Ranked,
-    common_columns,
-    filled_columns,
-    probability,
-)
 from .config import Detector
 from .individual import source_of
 from .influence import (
@@ -48,6 +41,8 @@ from .influence import (
 from .keys import Interner, MemberSpace
 from .lanes import Lane, LaneKey, key_of
 from .model import Run
+from .ranked import Ranked
+from .resultcolumns import Frame, common_columns, filled_columns, probability
 from .results import INFLUENCERS, RECORDS
 from .rowlog import KEPT, Followed, RowLog
 from .rows import WEIGHT, Source

@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from . import categories, renormal
 from .changes import Changes
 from .config import EventCalendar, Filter, JobConfig, read_calendars, read_filters
 from .counts import DataCounts
@@ -24,6 +23,7 @@ from .forecastrequest import Request, require_forecastable
 from .forecasts import Forecasts
 from .guard import Guard
 from .intake import Intake
+from .outcome import Outcome
 from .overall import overall_buckets
 from .readers import to_batches
 from .requesttime import interim_range, parse_request_time, time_range
@@ -47,7 +47,7 @@ class FlushAcknowledgement:
         return {"flushed": self.flushed, "last_finalized_bucket_end": self.last_finalized_bucket_end}
 
 
-class Job(Changes):
+class Job(Changes, Outcome):
     """An anomaly detection job in this process: open from the start, until it is closed.
 
     >>> job = Job({
@@ -242,38 +242,6 @@ class Job(Changes):
             self._engine.add(rows)
             self._engine.drain(stop)
 
-    def buckets(self, *, exclude_interim: bool = False) -> pa.Table:
-        """The bucket results so far, in time order, interim ones last; schema `results.BUCKETS`."""
-        with self._lock:
-            table = self._engine.results.table("buckets", exclude_interim=exclude_interim)
-            return renormal.buckets(table, self._records(exclude_interim=True))
-
-    def records(self, *, exclude_interim: bool = False) -> pa.Table:
-        """The anomaly records so far, bucket by bucket; schema `results.RECORDS`."""
-        with self._lock:
-            return self._records(exclude_interim=exclude_interim)
-
-    def _records(self, *, exclude_interim: bool) -> pa.Table:
-        table = self._engine.results.table("records", exclude_interim=exclude_interim)
-        return renormal.records(table, self._engine.history)
-
-    def influencers(self, *, exclude_interim: bool = False) -> pa.Table:
-        """The values that records are blamed on so far, by time, then by score; `results.INFLUENCERS`.
-
-        Empty unless ``analysis_config`` of the job names `influencers`.
-        """
-        with self._lock:
-            table = self._engine.results.table("influencers", exclude_interim=exclude_interim)
-            return renormal.influencers(table, self._records(exclude_interim=True), self._engine.influencers)
-
-    def model_plot(self) -> pa.Table:
-        """What the plotted series were expected to be, final bucket by final bucket; `results.MODEL_PLOT`.
-
-        Empty unless ``model_plot_config`` of the job is enabled; its ``terms`` choose the series.
-        """
-        with self._lock:
-            return self._engine.results.table("model_plot", exclude_interim=True)
-
     def overall_buckets(self, **options: Any) -> pa.Table:
         """The overall buckets of this job alone, however many: see `tidegate.overall_buckets`."""
         return overall_buckets([self], **{"limit": None, **options})
@@ -302,38 +270,6 @@ class Job(Changes):
             made = self._engine.forecast(request)
             self._forecasts.add(made)
             return made.points
-
-    def forecasts(self, forecast_id: str | None = None) -> pa.Table:
-        """The points of all forecasts that are kept, or of those of a comma list of ids."""
-        with self._lock:
-            return self._forecasts.table(forecast_id)
-
-    def delete_forecast(self, forecast_id: str = "_all", *, allow_no_forecasts: bool = True) -> None:
-        """Drops forecasts by a comma list of ids, or all; RequestError for one that does not exist."""
-        with self._lock:
-            self._forecasts.delete(forecast_id, allow_no_forecasts=allow_no_forecasts)
-
-    @property
-    def forecasts_stats(self) -> dict[str, Any]:
-        """What the statistics of the job say of its forecasts, as the JSON API has it."""
-        with self._lock:
-            return self._forecasts.stats()
-
-    def categories(self) -> pa.Table:
-        """The categories of messages so far, by id; schema `results.CATEGORIES`.
-
-        Empty unless the job has a ``categorization_field_name``.
-        """
-        with self._lock:
-            return categories.table(self.config, self._intake.categorizer, self._intake.names)
-
-    def categorizer_stats(self) -> pa.Table:
-        """What became of the messages, for every partition if each has its own categories.
-
-        The schema is `results.CATEGORIZER_STATS`; empty unless messages are categorised.
-        """
-        with self._lock:
-            return categories.stats_table(self.config, self._intake.categorizer, self._intake.names)
 
     def close(self) -> None:
         """Finalises what is complete and closes the job; its results stay readable.

@@ -19,7 +19,7 @@ from .individual import Individual
 from .keycells import DistinctCount, Information, Quantile, Summary
 from .keys import Interner, Keys, KeySpace, MemberSpace
 from .keystream import KeyStream
-from .model import NO_PLOT, Run
+from .model import NO_PLOT, U8, Run
 from .modelplot import PlottedSeries
 from .passes import Pass, Span
 from .population import Population
@@ -30,6 +30,7 @@ from .rules import DetectorRules, silenced
 from .streams import CellStream, Stream
 from .texts import TextStore
 from .threads import Threads, Work
+from .unlearned import run_unlearned
 from .weights import WeightedStream, gathered_as, weighted_series
 from .withheld import values_of, without
 
@@ -97,8 +98,6 @@ class Lane:
         )
         self.streams: dict[Source, Stream] = {}
         self.analyses: list[Analysis] = []
-        self.rules: dict[int, DetectorRules] = {}
-        """The custom rules by detector index, of the detectors that have some."""
         self._plotted = PlottedSeries(self.keys, plot, names) if over is None else None
         self._span = span
         self._texts = texts
@@ -134,19 +133,13 @@ class Lane:
         if self.keys.over is None:
             self._plotted = PlottedSeries(self.keys, plot, self._names)
         for analysis in self.analyses:
-            if isinstance(analysis, Individual):
-                analysis.set_prune(prune_buckets)
+            analysis.set_prune(prune_buckets)
 
     def set_rules(self, rules: Mapping[int, tuple[CustomRule, ...]], filters: FilterSet) -> None:
         """Lets the detectors go by these rules, by detector index, and these filters."""
-        self.rules = {}
         for analysis in self.analyses:
-            index = analysis.detector.detector_index
-            made = DetectorRules(rules[index], self.keys, self._names, filters) if rules[index] else None
-            if made is not None:
-                self.rules[index] = made
-            if isinstance(analysis, Individual):
-                analysis.rules = made
+            own = rules[analysis.detector.detector_index]
+            analysis.rules = DetectorRules(own, self.keys, self._names, filters) if own else None
 
     @property
     def series_bytes(self) -> int:
@@ -215,14 +208,7 @@ class Lane:
     def shift_time(self, seconds: int) -> None:
         """Lets the models of every detector that knows seasons expect what was expected so much later."""
         for analysis in self.analyses:
-            if isinstance(analysis, Individual):
-                analysis.shift_time(seconds)
-
-    def shift_by_rule(self, index: int, rule: CustomRule) -> None:
-        """Shifts the time of the series of a detector that are in the scope of a rule."""
-        for analysis in self.analyses:
-            if analysis.detector.detector_index == index and isinstance(analysis, Individual):
-                analysis.shift_time(rule.time_shift_s or 0, self.rules[index].in_scope(rule))
+            analysis.shift_time(seconds)
 
     def findings(self, cells: LaneCells, run: Run, threads: Threads) -> list[Finding]:
         """Scores, and trains, every detector with its cells, and keeps back what is not to be reported."""
@@ -236,11 +222,22 @@ class Lane:
                 exclusion.see(view[analysis.sources[0]], run)
                 # A member of a population is not to teach the others what is usual.
                 view = exclusion.without(view, run) if self.keys.over is not None else view
-            finding = analysis.run(view, self.keys, run, threads, plot_s)
+            finding = self._run(analysis, view, run, threads, plot_s)
             found.append(self._reported(analysis, finding, run, exclusion))
             if exclusion and run.learn:
                 exclusion.keep()
         return found
+
+    def _run(self, analysis: Analysis, cells: LaneCells, run: Run, threads: Threads, plot_s: U8) -> Finding:
+        """Runs an analysis, which learns nothing that a rule forbids it to learn."""
+
+        def execute(cells: LaneCells, run: Run) -> Finding:
+            return analysis.run(cells, self.keys, run, threads, plot_s)
+
+        rules = analysis.rules
+        if rules is None or analysis.obeys_rules or not run.learn or not rules.forbid_learning:
+            return execute(cells, run)
+        return run_unlearned(analysis, rules, cells, run, self._span.span, execute)
 
     def _views(self, cells: LaneCells) -> Iterator[LaneCells]:
         """The cells as every analysis sees them."""
@@ -254,8 +251,8 @@ class Lane:
         gone = np.zeros(len(scored), bool)
         if exclusion and self.keys.over is None:
             gone |= exclusion.is_excluded(scored.bucket_r, scored.series_r)
-        rules = self.rules.get(analysis.detector.detector_index)
-        if rules is not None and not isinstance(analysis, Individual):
+        rules = analysis.rules
+        if rules is not None and not analysis.obeys_rules:
             seconds: F64 = scored.bucket_r * np.float64(self._span.span / 1000.0)
             masks = rules.masks[scored.series_r]
             gone |= silenced(rules.table, masks, seconds, *values_of(finding))

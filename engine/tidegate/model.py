@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,13 @@ class Calendar:
     def __len__(self) -> int:
         return self.bucket_to - self.bucket_from
 
+    def within(self, first: int, last: int) -> Calendar:
+        """The calendar of some of its buckets, ``first <= b < last``; shares memory."""
+        at = slice(first - self.bucket_from, last - self.bucket_from)
+        day, day_part, week, week_part, month, year, year_part = self.arrays
+        dates = day[at], day_part[at], week[at], week_part[at], month[at], year[at], year_part[at]
+        return Calendar(first, last, dates)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -112,6 +119,7 @@ class Scored:
 
 
 RESULT_COLUMNS = tuple(name for name in Scored.__slots__ if name.endswith("_r"))
+INTEGER_COLUMNS = ("bucket_r", "series_r", "feature_r")
 SELDOM = ("second_actual_r", "second_typical_r", "rarity_r", "is_first_r")
 """Columns of results that few functions have; NaN for the others."""
 _OF_KERNEL = tuple(name for name in RESULT_COLUMNS if name not in ("feature_r", *SELDOM))
@@ -332,13 +340,19 @@ def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:
     return [0, *(int(at) for at in np.searchsorted(first[:-1], targets)), n]
 
 
+def consecutive(parts: list[Scored]) -> Scored:
+    """Runs over one stretch of buckets after the other as one."""
+    return Scored(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Scored.__slots__}
+    )
+
+
 def joined(parts: list[Scored]) -> Scored:
     """Pieces of one run as one: results in the order of blocks, the smallest of the smallest."""
     if len(parts) == 1:
         return parts[0]
-    return Scored(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in RESULT_COLUMNS},
+    return replace(
+        consecutive(parts),
         min_log_p_b=np.minimum.reduce([part.min_log_p_b for part in parts]),
         scored_b=np.add.reduce([part.scored_b for part in parts]),
-        bounds=np.concatenate([part.bounds for part in parts]),
     )

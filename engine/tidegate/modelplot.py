@@ -14,10 +14,10 @@ from tidegate_kernels.state import LANES
 
 from .analysis import Finding
 from .cells import F64, I64
-from .combine import KEY_SETTINGS, Frame, common_columns, filled_columns, key_values, settings_of
 from .config import Function, ModelPlotConfig
 from .keys import Interner, Keys
 from .model import NO_PLOT, U8
+from .resultcolumns import KEY_SETTINGS, Frame, common_columns, filled_columns, key_values, settings_of
 from .results import MODEL_PLOT
 
 _BATCH_ROWS = 1 << 18  # of which no column of text can outgrow 32-bit offsets

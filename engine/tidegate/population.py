@@ -10,23 +10,22 @@ import numpy.typing as npt
 
 from tidegate_kernels import members as kernels
 
-from .analysis import Finding, LaneCells
+from .analysis import Analysis, Finding, LaneCells, with_room
 from .causes import MOST, Causes
-from .cells import F64, I32, I64
+from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
-from .crowds import CrowdModel, Judged, MemberCells, Shares, bucket_bounds, chunks, with_room
+from .crowds import CrowdModel, Judged, MemberCells, Shares, bucket_bounds, chunks
 from .individual import source_of
 from .keys import Keys, MemberSpace, PairTable
-from .model import RESULT_COLUMNS, SELDOM, SIGNIFICANT, U8, Run, Scored
+from .model import INTEGER_COLUMNS, RESULT_COLUMNS, SELDOM, SIGNIFICANT, U8, Run, Scored
 from .rows import Source
 from .threads import Threads
 
 _ANY = (1 << 31) - 1
-_INTEGERS = ("bucket_r", "series_r", "feature_r")
 Columns = dict[str, npt.NDArray[Any]]
 
 
-class Population:
+class Population(Analysis):
     """The models of a detector with an over field: one for every attribute and feature."""
 
     def __init__(self, detector: Detector, span_ms: int, prune_buckets: int) -> None:
@@ -55,8 +54,14 @@ class Population:
         models = sum(model.state.nbytes for model in self._models)
         return models + self._shares.nbytes + self._persons.nbytes
 
-    def ask_siblings(self) -> None:
-        """The members of an attribute have everything in common."""
+    def actual_of(self, closed: ClosedCells) -> F64:
+        """The values of cells; rules compare them only where there is one feature."""
+        return closed.values(self._features[0])
+
+    def set_prune(self, buckets: int) -> None:
+        """Forgets attributes that are silent for longer than so many buckets."""
+        for model in self._models:
+            model.set_prune(buckets)
 
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores every member with its cells, and with ``run.learn`` then trains."""
@@ -214,5 +219,5 @@ def _causes(
 def _joined(parts: list[Columns]) -> Columns:
     """The columns of all parts."""
     if not parts:
-        return {name: np.empty(0, np.int64 if name in _INTEGERS else float) for name in RESULT_COLUMNS}
+        return {name: np.empty(0, np.int64 if name in INTEGER_COLUMNS else float) for name in RESULT_COLUMNS}
     return {name: np.concatenate([part[name] for part in parts]) for name in RESULT_COLUMNS}

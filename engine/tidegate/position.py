@@ -15,11 +15,11 @@ import numpy.typing as npt
 from tidegate_kernels import position as kernels
 from tidegate_kernels import sphere, spots
 
-from .analysis import Finding, LaneCells
-from .bymodel import ByModel, grown, judged, mean_of, models_of, people, scored_of
+from .analysis import Analysis, Finding, LaneCells
+from .bymodel import ByModel, found, grown, judged, mean_of, models_of
 from .cells import F64, I64
 from .config import Detector
-from .keys import Keys, MemberSpace
+from .keys import Keys
 from .model import SIGNIFICANT, U8, Run
 from .rows import Source
 from .threads import Threads
@@ -33,7 +33,7 @@ _SHARES = (0.125, 0.075, 0.0375, 0.01, 0.0025)
 _DECIMALS = 9  # of a degree: 0.1 mm
 
 
-class Position:
+class Position(Analysis):
     """The hot spots of one detector."""
 
     def __init__(self, detector: Detector, span_ms: int) -> None:
@@ -48,17 +48,9 @@ class Position:
         return 8 * spots.STATE
 
     @property
-    def attribute_bytes(self) -> int:
-        """A series of by and partition values has all it takes in `series_bytes`."""
-        return 0
-
-    @property
     def state_bytes(self) -> int:
         """The memory that the hot spots take now."""
         return self.state.nbytes
-
-    def ask_siblings(self) -> None:
-        """Nothing: there is no place that series have in common."""
 
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores every series with its positions, and with ``run.learn`` then trains."""
@@ -96,7 +88,9 @@ class Position:
         actual = degrees_of(*(column[cell] for column in vectors))
         typical = degrees_of(*piece.columns[2:5])
         nothing = np.full(len(cell), np.nan)
-        scored = scored_of(
+        return found(
+            self.detector,
+            keys,
             sorted_cells,
             piece,
             actual_r=actual[0],
@@ -107,10 +101,6 @@ class Position:
             upper_r=nothing,
             score_r=piece.columns[5],
         )
-        if isinstance(keys, MemberSpace):
-            scored, causes = people(scored, sorted_cells, keys)
-            return Finding(self.detector, keys, scored, causes=causes)
-        return Finding(self.detector, keys, scored)
 
 
 def settings_of(span_ms: int, *, stays: bool) -> F64:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tidegate_kernels import rare as kernels
 from tidegate_kernels import rareresults as result_kernels
 
-from .analysis import Finding, LaneCells
+from .analysis import Analysis, Finding, LaneCells, with_room
 from .causes import Causes
 from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
@@ -66,10 +66,10 @@ class Activations:
         return [0, *(int(at) for at in inner), len(self)]
 
 
-class Rare:
+class Rare(Analysis):
     """The weights of by values, and of the partitions that they belong to; ``rare`` and ``freq_rare``."""
 
-    sources: tuple[Source, ...] = (_COUNT,)
+    sources = (_COUNT,)
 
     def __init__(self, detector: Detector, span_ms: int) -> None:
         self.detector = detector
@@ -90,18 +90,10 @@ class Rare:
         return _SERIES_BYTES + member + (8 * self._size + 4 if self.detector.partition_field_name else 0)
 
     @property
-    def attribute_bytes(self) -> int:
-        """Nothing: attributes are no more than members, and counted with them."""
-        return 0
-
-    @property
     def state_bytes(self) -> int:
         """The memory that weights and partitions take now."""
         places = self._partitions.nbytes + self._persons.nbytes
         return places + sum(array.nbytes for array in (self._partition, *self._weights, *self._counts))
-
-    def ask_siblings(self) -> None:
-        """There is nothing to ask: the by values of a partition share one model."""
 
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores what is active in every bucket by what came before, and with ``run.learn`` then learns."""
@@ -121,14 +113,14 @@ class Rare:
         """Makes room for all series, their partitions and members."""
         categories = keys.attributes if isinstance(keys, MemberSpace) else keys
         n, known = len(categories), len(self._partitions)
-        self._weights = [_longer(array, n) for array in self._weights]
+        self._weights = [with_room(array, n) for array in self._weights]
         if keys.partition is None:
             self._partitions.add(np.zeros(n - known, np.int32))
         else:
             self._partitions.add(categories.partition_codes(np.arange(known, n)))
-        self._partition = _longer(self._partition, self._partitions.count * self._size)
+        self._partition = with_room(self._partition, self._partitions.count * self._size)
         if isinstance(keys, MemberSpace):
-            self._counts = [_longer(array, len(keys)) for array in self._counts]
+            self._counts = [with_room(array, len(keys)) for array in self._counts]
             self._persons.add(keys.over_codes(np.arange(len(self._persons), len(keys))))
 
     def _sorted(self, closed: ClosedCells, keys: Keys, run: Run) -> Activations:
@@ -284,17 +276,4 @@ def _joined(parts: list[tuple[Scored, Causes]]) -> tuple[Scored, Causes]:
         return parts[0]
     scored = [part for part, _ in parts]
     causes = [part for _, part in parts]
-    before = np.cumsum([0, *(len(part) for part in scored[:-1])])
-    return joined(scored), Causes(
-        np.concatenate([part.result_r + n for part, n in zip(causes, before, strict=True)]),
-        *(np.concatenate([getattr(part, name) for part in causes]) for name in Causes.__slots__[1:]),
-    )
-
-
-def _longer(array: F64, size: int) -> F64:
-    """The array with room for so many elements."""
-    if size <= len(array):
-        return array
-    longer = np.zeros(max(size, len(array) + (len(array) >> 1)))
-    longer[: len(array)] = array
-    return longer
+    return joined(scored), Causes.consecutive(causes, [len(part) for part in scored])

@@ -3,8 +3,8 @@
 A rule's conditions are on the value, on what was expected, and on the time: the start of the bucket, in
 seconds. Models that score value by value obey the rules themselves, before they learn (``table`` and
 `DetectorRules.masks` go to ``update_blocks``). Of other analyses results are taken away when they are there
-(`silenced`); to keep such an analysis from learning, give every cell the weight `FAINT_WEIGHT` where
-`actions` says SKIP_UPDATE.
+(`silenced`), and cells are kept from being learned by `unlearned`, where what is expected is not known yet: a
+comparison with it does not hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate_kernels import rules as kernels
-from tidegate_kernels.rules import FAINT_WEIGHT, SKIP_RESULT, SKIP_UPDATE
+from tidegate_kernels.rules import SKIP_RESULT, SKIP_UPDATE
 from tidegate_kernels.state import LANES
 
 from .cells import F64, I64
@@ -25,7 +25,6 @@ from .filters import FilterSet
 from .keys import Interner, Keys
 
 __all__ = [
-    "FAINT_WEIGHT",
     "SKIP_UPDATE",
     "DetectorRules",
     "actions",
@@ -35,7 +34,6 @@ __all__ = [
 ]
 
 U64 = npt.NDArray[np.uint64]
-MAX_RULES = 64  # bits of a mask
 _APPLIES_TO = {
     "actual": kernels.ACTUAL,
     "typical": kernels.TYPICAL,
@@ -93,6 +91,11 @@ class DetectorRules:
             masks[self._known : n] = self._scopes(np.arange(self._known, n))
             self._masks, self._known = masks, n
         return self._masks
+
+    @property
+    def forbid_learning(self) -> bool:
+        """Whether any rule says that something is not to be learned."""
+        return any("skip_model_update" in rule.actions for rule in self.rules)
 
     def in_scope(self, rule: CustomRule) -> npt.NDArray[np.bool_]:
         """Which of the series there are now are in the scope of a rule."""

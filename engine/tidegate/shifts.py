@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from .analysis import Analysis
 from .config import CustomRule, ScheduledEvent
 from .lanes import Lane
-from .rules import first_bucket
+from .rules import DetectorRules, first_bucket
 
 
 class TimeShifts:
@@ -16,7 +17,7 @@ class TimeShifts:
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
         self._events: list[ScheduledEvent] = []
-        self._rules: list[tuple[Lane, int, CustomRule]] = []
+        self._rules: list[tuple[Analysis, DetectorRules, CustomRule]] = []
         self._made: set[ScheduledEvent | tuple[int, CustomRule]] = set()
 
     def set_events(self, events: Iterable[ScheduledEvent], first_open: int | None) -> None:
@@ -28,11 +29,12 @@ class TimeShifts:
     def set_rules(self, lanes: Iterable[Lane]) -> None:
         """Takes the rules that the detectors have now."""
         self._rules = [
-            (lane, index, rule)
+            (analysis, analysis.rules, rule)
             for lane in lanes
-            for index, known in lane.rules.items()
-            for rule in known.rules
-            if rule.shifts_time and (index, rule) not in self._made
+            for analysis in lane.analyses
+            if analysis.rules is not None
+            for rule in analysis.rules.rules
+            if rule.shifts_time and (analysis.detector.detector_index, rule) not in self._made
         ]
 
     def make(self, bucket: int, lanes: Iterable[Lane]) -> int:
@@ -47,11 +49,11 @@ class TimeShifts:
             self._made.add(event)
         soonest = sys.maxsize
         for waiting in list(self._rules):
-            lane, index, rule = waiting
+            analysis, rules, rule = waiting
             at = first_bucket(rule, bucket, self._span_ms)
             if at == bucket:
-                lane.shift_by_rule(index, rule)
-                self._made.add((index, rule))
+                analysis.shift_time(rule.time_shift_s or 0, rules.in_scope(rule))
+                self._made.add((analysis.detector.detector_index, rule))
                 self._rules.remove(waiting)
             elif at is not None:
                 soonest = min(soonest, at)
