@@ -181,9 +181,14 @@ def number(value: Any) -> float | None:
 
 
 def key_text(value: Any) -> str:
-    """The text of a key or distinct value: numbers and booleans as in JSON, empty for none."""
+    """The text of a key or distinct value: numbers and booleans as in JSON, empty for none.
+
+    JSON has no infinity: that is "inf".
+    """
     if value is None:
         return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if isinstance(value, str) else json.dumps(value)
 
 

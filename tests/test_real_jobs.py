@@ -52,7 +52,8 @@ def test_the_planted_anomaly_is_the_worst(path: Path) -> None:
         assert record[f"{role}_field_value"] == (None if field is None else planted.split[field])
     assert record["record_score"] > 50
     blamed = {
-        entry["influencer_field_name"]: entry["influencer_field_values"] for entry in record["influencers"]
+        entry["influencer_field_name"]: entry["influencer_field_values"]
+        for entry in record["influencers"] or ()
     }
     for field, value in planted.influencers.items():
         assert blamed[field][0] == value
