@@ -147,3 +147,21 @@ def test_options_that_are_wrong(file: Path, tmp_path: Path) -> None:
         "--forecast: Cannot run forecast: Forecast cannot be executed as job requires data to have been "
         "processed and modeled"
     ]
+
+
+def test_a_member_of_a_population_is_shown_with_its_first_cause(tmp_path: Path) -> None:
+    """Its value and what is typical are those of the least probable of its attributes."""
+    path = tmp_path / "visits.csv"
+    visits = [
+        {"time": START + 3600 * hour + k, "who": f"user {user}"}
+        for hour in range(HOURS)
+        for user in range(20)
+        for k in range(40 if (hour, user) == (150, 7) else 1 + (hour + user) % 3)
+    ]
+    path.write_text(csv_text(visits))
+    result = run("detect", path, "--bucket-span", "1h", "--detector", "high_count over who", "--top", 1)
+    _, first = result.stdout.split("\n\n")[0].splitlines()
+    assert "who=user 7" in first
+    actual, typical, _ = map(float, first.split()[-3:])
+    assert actual == 40.0
+    assert 1.0 <= typical <= 3.0

@@ -69,6 +69,8 @@ def _row(result: dict[str, Any], columns: Mapping[str, str], described: list[str
 def _cell(name: str, column: str, result: dict[str, Any], described: list[str]) -> str:
     """What a result has below a heading."""
     value = result.get(column)
+    if value is None and result.get("causes"):  # what is unusual of a member of a population
+        value = result["causes"][0].get(column)
     if name == _SERIES:
         return _series(result)
     if column == "timestamp":
