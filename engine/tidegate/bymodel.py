@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate_kernels import blocks as block_kernels
+from tidegate_kernels import circular as kernels
 from tidegate_kernels.fold import COUNT, DEVIATION, ORIGIN
 
 from .analysis import Finding
@@ -97,16 +98,24 @@ class Piece:
     scored_b: I64
 
 
-Judge = Callable[[int, int, F64, I64, list[npt.NDArray[Any]]], tuple[int, int]]
-"""Runs a kernel from a cell to a cell, into the least ln p and the numbers of scored cells of every bucket
-and columns of results; returns the next cell and the number of results."""
+@dataclass(frozen=True, slots=True)
+class Density:
+    """A kernel that judges cells by densities, and what it works on; all such kernels are called alike."""
+
+    judge: Callable[..., int]
+    """Judges the cells from one to before another; returns where it stopped for want of room."""
+    values: Sequence[F64]
+    """The columns of numbers that the value of every cell consists of."""
+    settings: F64
+    state: F64
+    scratch: Sequence[int]
+    """How many numbers of working space it wants, array by array."""
+    columns: int = 5
+    """Columns of real numbers that a result has, after its cell."""
 
 
-def judged(cells: ByModel, run: Run, threads: Threads, columns: int, judge: Judge) -> Piece:
-    """Scores all cells with a kernel, in pieces on several threads, however many results there are.
-
-    `columns` is how many columns of real numbers a result has, after its cell.
-    """
+def judged(cells: ByModel, run: Run, threads: Threads, density: Density) -> Piece:
+    """Scores all cells with a kernel, in pieces on several threads, however many results there are."""
     cuts, n_buckets = cells.cuts(threads.size), len(run.calendar)
 
     def piece(k: int) -> Piece:
@@ -114,10 +123,26 @@ def judged(cells: ByModel, run: Run, threads: Threads, columns: int, judge: Judg
         min_log_p, scored = np.zeros(n_buckets), np.zeros(n_buckets, np.int64)
         parts = []
         while True:
-            room = [np.empty(size, np.int64), *(np.empty(size) for _ in range(columns))]
-            before = at
-            at, made = judge(at, end, min_log_p, scored, room)
-            parts.append([column[:made] for column in room])
+            room = [np.empty(size, np.int64), *(np.empty(size) for _ in range(density.columns))]
+            before, made = at, np.zeros(kernels.RESUME, np.int64)
+            at = density.judge(
+                cells.model_c,
+                cells.bucket_c,
+                *density.values,
+                at,
+                end,
+                run.calendar.bucket_from,
+                run.clock_offset,
+                int(run.learn),
+                density.settings,
+                density.state,
+                *map(np.empty, density.scratch),
+                min_log_p,
+                scored,
+                *room,
+                made,
+            )
+            parts.append([column[: made[kernels.MADE]] for column in room])
             if at == end:
                 break
             size = 2 * size if at > before else 4 * size

@@ -7,17 +7,15 @@ UTC, where the weeks of the epoch begin. An interval around midnight has a lower
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate_kernels import circle
 from tidegate_kernels import circular as kernels
 
 from .analysis import Analysis, Finding, LaneCells
-from .bymodel import ByModel, found, grown, judged, mean_of, models_of
-from .cells import F64, I64, ClosedCells
+from .bymodel import ByModel, Density, found, grown, judged, mean_of, models_of
+from .cells import F64, ClosedCells
 from .config import Detector
 from .keys import Keys
 from .model import SIGNIFICANT, U8, Run
@@ -64,31 +62,8 @@ class Circular(Analysis):
         time_c = time[sorted_cells.order]
         self.state = grown(self.state, self._size * models_of(keys))
 
-        def judge(
-            begin: int, end: int, min_log_p: F64, scored: I64, room: list[npt.NDArray[Any]]
-        ) -> tuple[int, int]:
-            made = np.zeros(kernels.RESUME, np.int64)
-            at = kernels.judge_times(
-                sorted_cells.model_c,
-                sorted_cells.bucket_c,
-                time_c,
-                begin,
-                end,
-                run.calendar.bucket_from,
-                run.clock_offset,
-                int(run.learn),
-                self._settings,
-                self.state,
-                np.empty(circle.POINTS),
-                np.empty(circle.POINTS),
-                min_log_p,
-                scored,
-                *room,
-                made,
-            )
-            return at, int(made[kernels.MADE])
-
-        piece = judged(sorted_cells, run, threads, 5, judge)
+        density = Density(kernels.judge_times, (time_c,), self._settings, self.state, (circle.POINTS,) * 2)
+        piece = judged(sorted_cells, run, threads, density)
         cell, _, typical, lower, upper, score = piece.columns
         return found(
             self.detector,

@@ -23,7 +23,7 @@ from .model import NO_PLOT, U8, Run
 from .modelplot import PlottedSeries
 from .passes import Pass, Span
 from .population import Population
-from .position import AXES, Position
+from .position import Position
 from .rare import Rare
 from .rows import Rows, Source
 from .rules import DetectorRules, silenced
@@ -189,10 +189,10 @@ class Lane:
             value: Any = rows.values(source)
             if not isinstance(stream, WeightedStream):
                 works += stream.gather(part, counted, value, threads)
-            elif source[0] == "number" or source[0] in ("time", *AXES):
-                works += stream.weigh(part, counted, value, weight)
-            else:
+            elif source[0] in ("count", "sum"):
                 works += stream.weigh(part, series, value, once if source[0] == "sum" else weight)
+            else:
+                works += stream.weigh(part, counted, value, weight)
         return counted, works
 
     def cells(self, read: Callable[[Stream], ClosedCells]) -> LaneCells:

@@ -7,17 +7,15 @@ so that it is right across the date line and at the poles.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate_kernels import position as kernels
 from tidegate_kernels import sphere, spots
 
 from .analysis import Analysis, Finding, LaneCells
-from .bymodel import ByModel, found, grown, judged, mean_of, models_of
-from .cells import F64, I64
+from .bymodel import ByModel, Density, found, grown, judged, mean_of, models_of
+from .cells import F64
 from .config import Detector
 from .keys import Keys
 from .model import SIGNIFICANT, U8, Run
@@ -60,30 +58,8 @@ class Position(Analysis):
         vectors = [column[sorted_cells.order] for column in (x, y, z)]
         self.state = grown(self.state, spots.STATE * models_of(keys))
 
-        def judge(
-            begin: int, end: int, min_log_p: F64, scored: I64, room: list[npt.NDArray[Any]]
-        ) -> tuple[int, int]:
-            made = np.zeros(kernels.RESUME, np.int64)
-            at = kernels.judge_positions(
-                sorted_cells.model_c,
-                sorted_cells.bucket_c,
-                *vectors,
-                begin,
-                end,
-                run.calendar.bucket_from,
-                run.clock_offset,
-                int(run.learn),
-                self._settings,
-                self.state,
-                *(np.empty(spots.POINTS) for _ in range(4)),
-                min_log_p,
-                scored,
-                *room,
-                made,
-            )
-            return at, int(made[kernels.MADE])
-
-        piece = judged(sorted_cells, run, threads, 5, judge)
+        density = Density(kernels.judge_positions, vectors, self._settings, self.state, (spots.POINTS,) * 4)
+        piece = judged(sorted_cells, run, threads, density)
         cell = piece.columns[0]
         actual = degrees_of(*(column[cell] for column in vectors))
         typical = degrees_of(*piece.columns[2:5])
