@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from .errors import (
         ConfigError,
         DataError,
+        ExistsError,
+        LogError,
+        NotFoundError,
         NotSupportedError,
         RequestError,
+        SnapshotError,
         StateError,
+        StoreError,
         TidegateError,
         TimeError,
+        VersionError,
     )
     from .job import FlushAcknowledgement, Job
     from .overall import overall_buckets
@@ -31,14 +37,20 @@ __all__ = [
     "ConfigError",
     "DataCounts",
     "DataError",
+    "ExistsError",
     "FlushAcknowledgement",
     "Job",
     "JobConfig",
+    "LogError",
+    "NotFoundError",
     "NotSupportedError",
     "RequestError",
+    "SnapshotError",
     "StateError",
+    "StoreError",
     "TidegateError",
     "TimeError",
+    "VersionError",
     "overall_buckets",
     "read",
 ]

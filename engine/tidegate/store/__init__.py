@@ -1,0 +1,1 @@
+"""A durable home for jobs: a folder with configurations, results, model snapshots and posted records."""
