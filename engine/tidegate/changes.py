@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
+from .calls import Call, Settings
 from .config import EventCalendar, Filter, JobConfig, ScheduledEvent, read_calendars, read_events, updated
 from .engine import Engine
 from .errors import ConfigError, RequestError
@@ -37,6 +39,26 @@ class Changes:
     def _settled(self, verb: str) -> AbstractContextManager[None]:
         raise NotImplementedError
 
+    def _recorded(self, call: Call) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> Settings:
+        """What of the job can be changed, as it is."""
+        return Settings(self.config, self._calendars, self._filters)
+
+    def _change(self, settings: Settings) -> None:
+        """Lets the job go by other settings, once what is buffered is gathered."""
+        with self._recorded(settings):
+            before, now = self.settings, settings
+            self.config, self._calendars, self._filters = now.config, now.calendars, now.filters
+            if now.calendars != before.calendars:
+                self._engine.set_calendars(now.calendars)
+            if now.config != before.config:
+                self._engine.update(now.config)
+            if now.config != before.config or now.filters != before.filters:
+                self._engine.set_rules(now.config.analysis_config.detectors, FilterSet(now.filters))
+
     @property
     def calendars(self) -> tuple[EventCalendar, ...]:
         """The calendars of the job, with their events."""
@@ -50,8 +72,7 @@ class Changes:
         """
         made = read_calendars(calendars)
         with self._settled("change the calendars"):
-            self._calendars = made
-            self._engine.set_calendars(made)
+            self._change(replace(self.settings, calendars=made))
 
     def add_events(
         self, events: Sequence[ScheduledEvent | Mapping[str, Any]], *, calendar_id: str = "events"
@@ -84,9 +105,7 @@ class Changes:
             config.require_supported()
             config.require_filters(self._filters)
             self._require_memory(config)
-            self.config = config
-            self._engine.update(config)
-            self._engine.set_rules(config.analysis_config.detectors, FilterSet(self._filters))
+            self._change(replace(self.settings, config=config))
         return config
 
     def _require_memory(self, config: JobConfig) -> None:
@@ -122,6 +141,6 @@ class Changes:
             raise RequestError(f"No filter with id [{filter_id}] exists")
         changed = found[0].changed(add_items, remove_items, items)
         with self._settled("change a filter"):
-            self._filters = tuple(changed if one is found[0] else one for one in self._filters)
-            self._engine.set_rules(self.config.analysis_config.detectors, FilterSet(self._filters))
+            filters = tuple(changed if one is found[0] else one for one in self._filters)
+            self._change(replace(self.settings, filters=filters))
         return changed

@@ -75,11 +75,16 @@ class Engine:
     """One job's buffer, open buckets, models, history and results."""
 
     def __init__(
-        self, config: JobConfig, names: dict[str, Interner], texts: dict[str, TextStore], threads: int
+        self,
+        config: JobConfig,
+        names: dict[str, Interner],
+        texts: dict[str, TextStore],
+        threads: int,
+        results: Results,
     ) -> None:
         analysis = config.analysis_config
         span_ms = analysis.bucket_span_ms
-        self.results = Results()
+        self.results = results
         self.timeline = Timeline(span_ms, analysis.latency_buckets * span_ms)
         self._job_id = config.job_id
         self._is_plotting = config.model_plot_config is not None and config.model_plot_config.enabled

@@ -75,6 +75,15 @@ class Intake:
         waited, self._waiting = Rows.joined(self._waiting), []
         return [waited.where(keep[:held] == kernels.KEPT)]
 
+    def narrowed(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+        """The batch with the fields that the job reads alone, and how many values the others have."""
+        read = {self._time_field, *self.fields.analysed}
+        others = [name for name in batch.schema.names if name not in read]
+        if not others:
+            return batch, 0
+        dropped = sum(len(batch) - batch.column(name).null_count for name in others)
+        return batch.select([name for name in batch.schema.names if name in read]), dropped
+
     def take(self, batch: pa.RecordBatch) -> tuple[Rows, DataCounts, bool]:
         """The records of a batch to use, its counts, and whether all used before were strays.
 
@@ -129,9 +138,10 @@ class Intake:
             rows = rows.where(keep == kernels.KEPT)
         return Rows.joined([*waited, rows]) if carried == kernels.BELIEVED else rows
 
-    def finish(self, before: I64) -> DataCounts:
-        """Ends an upload that began with `snapshot`: what its records did to the clock."""
-        kernels.drain_window(self._span, self._width, self._clock)
+    def finish(self, before: I64, *, is_last: bool = True) -> DataCounts:
+        """What the records since `snapshot` did to the clock; `is_last`: an upload ends with them."""
+        if is_last:
+            kernels.drain_window(self._span, self._width, self._clock)
         now = self._clock
 
         def grew(at: int) -> int:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-import time as clock
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
+from .calls import ADVANCED, DRAINED, SKIPPED, Call, Flush, Piece, pieces
 from .changes import Changes
 from .config import EventCalendar, Filter, JobConfig, read_calendars, read_filters
 from .counts import DataCounts
 from .engine import Engine, Stop, require_room
-from .errors import RequestError, StateError
+from .errors import RequestError, StateError, StoreError
 from .filters import FilterSet
 from .forecastrequest import Request, require_forecastable
 from .forecasts import Forecasts
@@ -27,6 +28,7 @@ from .outcome import Outcome
 from .overall import overall_buckets
 from .readers import to_batches
 from .requesttime import interim_range, parse_request_time, time_range
+from .results import Results
 from .sizes import ModelSizeStats
 
 _BUFFER_ROWS = 1 << 18
@@ -72,6 +74,9 @@ class Job(Changes, Outcome):
     Raises ConfigError for a wrong configuration and NotSupportedError for one that asks for
     something not built yet. The methods may be called from any thread, one at a time.
     """
+
+    _piece_bytes = 1
+    """A post is taken batch by batch."""
 
     def __init__(
         self,
@@ -149,31 +154,52 @@ class Job(Changes, Outcome):
         place stays posted) and StateError when the job is not open.
         """
         start, end = time_range(reset_start, reset_end, ("reset_start", "reset_end"))
+        reset = None if start is None else (start, end)
         with self._calling("process data"):
             batches = to_batches(data, keys=self._intake.fields.texts)
-            if start is not None:
-                with self._guard() as guard:
-                    self._engine.drain(guard.is_interrupted)
-                    self._engine.reset(start, end)
-            before = self._intake.snapshot()
-            taken: list[DataCounts] = []
+            upload, is_ended = DataCounts(job_id=self.job_id), False
             try:
-                for batch in batches:
-                    self._take(batch, taken)
-            finally:
-                with self._guard():
-                    self._engine.own_buffer()
-                    upload = self._intake.finish(before)
-                    for counts in taken:
-                        upload = upload.plus(counts)
-                    upload = replace(
-                        upload,
-                        input_bytes=batches.input_bytes,
-                        malformed_record_count=batches.malformed,
-                        last_data_time=int(clock.time() * 1000),
-                    )
-                    self._counts = self._counts.plus(upload)
+                for piece in pieces(batches, self._intake, reset, self._piece_bytes):
+                    with self._recorded(piece):
+                        is_ended = piece.is_last
+                        upload = upload.plus(self._take_piece(piece))
+            except StoreError:
+                self._engine.own_buffer()
+                raise
+            except BaseException:
+                if not is_ended:
+                    with self._recorded(Piece()):
+                        self._take_piece(Piece())
+                raise
             return upload
+
+    def _take_piece(self, piece: Piece) -> DataCounts:
+        """Puts a piece of a post into the buffer; returns its counts."""
+        if piece.reset is not None:
+            with self._guard() as guard:
+                self._engine.drain(guard.is_interrupted)
+                self._engine.reset(*piece.reset)
+        before = self._intake.snapshot()
+        taken: list[DataCounts] = []
+        try:
+            for batch in piece.batches:
+                self._take(batch, taken)
+        finally:
+            with self._guard():
+                if piece.is_last:
+                    self._engine.own_buffer()
+                upload = self._intake.finish(before, is_last=piece.is_last)
+                for counts in taken:
+                    upload = upload.plus(counts)
+                upload = replace(
+                    upload,
+                    input_bytes=piece.input_bytes,
+                    input_field_count=upload.input_field_count + piece.other_fields,
+                    malformed_record_count=piece.malformed,
+                    last_data_time=piece.data_time or None,
+                )
+                self._counts = self._counts.plus(upload)
+        return upload
 
     def _take(self, batch: pa.RecordBatch, taken: list[DataCounts]) -> None:
         """Puts one batch into the buffer, and gathers it when it is full; adds to what was taken."""
@@ -214,25 +240,40 @@ class Job(Changes, Outcome):
         skip = None if skip_time is None else parse_request_time(skip_time, "skip_time")
         if advance is not None and skip is not None and advance <= skip:
             raise RequestError(f"advance_time [{advance_time}] must be later than skip_time [{skip_time}]")
-        with self._calling("flush"), self._guard() as guard:
-            self._move(advance, skip, guard.is_interrupted)
-            if calc_interim and not guard.is_interrupted():
-                self._engine.interim(*span)
-            self._engine.results.acknowledge()
+        flush = Flush(calc_interim, *span, advance, skip)
+        with self._calling("flush"), self._recorded(flush):
+            self._execute(flush)
             return FlushAcknowledgement(self._engine.timeline.finalized_end)
 
-    def _move(self, advance: int | None, skip: int | None, stop: Stop) -> None:
+    def _execute(self, flush: Flush, until: int | None = None) -> str | None:
+        """Does what a flush asks for; returns how far it came if it was interrupted.
+
+        With `until` an advance goes only so far as it came when it was interrupted.
+        """
+        with self._guard() as guard:
+            stage = self._move(flush, guard.is_interrupted, until)
+            is_cut = guard.is_interrupted()
+            if flush.calc_interim and not is_cut:
+                self._engine.interim(flush.start, flush.end)
+            self._engine.results.acknowledge()
+        return stage if is_cut else None
+
+    def _move(self, flush: Flush, stop: Stop, until: int | None) -> str:
         """Gathers what is buffered, then skips and advances, as long as nothing interrupts."""
-        engine = self._engine
+        engine, stage = self._engine, DRAINED
         engine.drain(stop)
-        if advance is not None:
-            engine.timeline.check_advance(advance, skip)
-        if skip is not None and not stop():
-            engine.skip(skip)
-            self._moved(skip, stop)
-        if advance is not None and not stop():
-            engine.advance(advance, stop)
-            self._moved(advance, stop)
+        if flush.advance is not None:
+            engine.timeline.check_advance(flush.advance, flush.skip)
+        if flush.skip is not None and not stop():
+            engine.skip(flush.skip)
+            self._moved(flush.skip, stop)
+            stage = SKIPPED
+        if flush.advance is not None and not stop():
+            is_there = stop if until is None else partial(engine.timeline.is_past, until)
+            engine.advance(flush.advance, is_there)
+            self._moved(flush.advance, stop)
+            stage = ADVANCED
+        return stage
 
     def _moved(self, time_ms: int, stop: Stop) -> None:
         """Tells the intake where time is now, and gathers what it has held back until then."""
@@ -337,6 +378,11 @@ class Job(Changes, Outcome):
         return self._state == "opened"
 
     @contextmanager
+    def _recorded(self, call: Call) -> Iterator[None]:
+        """What surrounds every call that changes something: a stored job writes it down first."""
+        yield
+
+    @contextmanager
     def _settled(self, verb: str) -> Iterator[None]:
         """A call that changes the job, open or closed, for what comes after all that is buffered."""
         with self._lock:
@@ -354,10 +400,15 @@ class Job(Changes, Outcome):
         self._state = "failed"
 
     def _new_engine(self) -> Engine:
-        engine = Engine(self.config, self._intake.names, self._intake.texts, self._threads)
+        texts, results = self._intake.texts, self._new_results()
+        engine = Engine(self.config, self._intake.names, texts, self._threads, results)
         engine.set_calendars(self._calendars)
         engine.set_rules(self.config.analysis_config.detectors, FilterSet(self._filters))
         return engine
+
+    def _new_results(self) -> Results:
+        """Where the results of the engine go."""
+        return Results()
 
     def _require(self, is_right: bool, verb: str) -> None:
         if self._state == "failed":

@@ -102,6 +102,10 @@ class Timeline:
                 "are allowed in one advance; use skip_time to pass over a gap"
             )
 
+    def is_past(self, end: int) -> bool:
+        """Whether the boundary has come to a time."""
+        return self.finalized_end is not None and self.finalized_end >= end
+
     def finalize(self, end: int) -> None:
         """Moves the boundary on to the end of the last bucket closed."""
         self.finalized_end = end
