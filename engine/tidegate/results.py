@@ -302,7 +302,7 @@ class Results:
     def table(self, kind: str, *, exclude_interim: bool) -> pa.Table:
         """All results of a kind in the order they came, interim ones last."""
         interim = [] if exclude_interim else self._interim[kind].batches
-        return pa.Table.from_batches([*self._final[kind].batches, *interim], _SCHEMAS[kind])
+        return pa.Table.from_batches([*self._final[kind].batches, *interim], SCHEMAS[kind])
 
     @property
     def final_buckets(self) -> int:
@@ -310,8 +310,8 @@ class Results:
         return self._final["buckets"].rows
 
 
-_SCHEMAS = {"buckets": BUCKETS, "records": RECORDS, "influencers": INFLUENCERS, "model_plot": MODEL_PLOT}
+SCHEMAS = {"buckets": BUCKETS, "records": RECORDS, "influencers": INFLUENCERS, "model_plot": MODEL_PLOT}
 
 
 def _pieces() -> dict[str, _Pieces]:
-    return {kind: _Pieces(schema) for kind, schema in _SCHEMAS.items()}
+    return {kind: _Pieces(schema) for kind, schema in SCHEMAS.items()}
