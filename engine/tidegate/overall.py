@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,15 +58,46 @@ def overall_buckets(
     >>> overall_buckets([counting("a"), counting("b")], bucket_span="2h").num_rows
     24
     """
-    chosen = sorted(dict.fromkeys(jobs), key=lambda job: job.job_id)
+
+    def source(job: Job) -> BucketSource:
+        span = job.config.analysis_config.bucket_span
+        return BucketSource(job.job_id, span, lambda *_: job.buckets(exclude_interim=exclude_interim))
+
+    sources = [source(job) for job in dict.fromkeys(jobs)]
+    return combined(sources, top_n, bucket_span, overall_score, start, end, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSource:
+    """The buckets of one job, wherever they are."""
+
+    job_id: str
+    span: Span
+    read: Callable[[int | None, int | None], pa.Table]
+    """Those from one time, if any, to before another; more do no harm. A table with at least timestamp,
+    anomaly_score and is_interim."""
+
+
+def combined(
+    sources: Iterable[BucketSource],
+    top_n: int = 1,
+    bucket_span: str | int | None = None,
+    overall_score: float = 0.0,
+    start: Any = None,
+    end: Any = None,
+    *,
+    limit: int | None = MOST_BUCKETS,
+) -> pa.Table:
+    """The same of buckets from anywhere: see `overall_buckets`."""
+    chosen = sorted(sources, key=lambda source: source.job_id)
     _check(top_n, overall_score)
     if not chosen:
         return OVERALL_BUCKETS.empty_table()
-    base = max((job.config.analysis_config.bucket_span for job in chosen), key=lambda span: span.nanos)
+    base = max((source.span for source in chosen), key=lambda span: span.nanos)
     span_ms = _span_ms(bucket_span, base)
     first, last = _limits(start, end, span_ms)
     is_direct = top_n == 1 or len(chosen) == 1
-    tables = [job.buckets(exclude_interim=exclude_interim) for job in chosen]
+    tables = [source.read(first, last) for source in chosen]
     grid = _Grid.of(tables, span_ms if is_direct else base.ms, first, last)
     score = grid.mean_of_best(min(top_n, len(chosen)))
     if not is_direct:
@@ -75,7 +107,7 @@ def overall_buckets(
             f"Unable to return more than [{limit}] results; please use parameters [start] and [end] "
             "to limit the time range"
         )
-    return _table(grid, score, span_ms, [job.job_id for job in chosen], overall_score)
+    return _table(grid, score, span_ms, [source.job_id for source in chosen], overall_score)
 
 
 def _check(top_n: int, overall_score: float) -> None:
