@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .causes import Causes
 from .cells import F64, Cells, ClosedCells
 from .config import Detector
+from .kept import Keeper
 from .keys import Keys
 from .model import U8, Run, Scored
 from .rows import Source
@@ -66,7 +67,7 @@ class LaneCells:
         return self._by_block[source]
 
 
-class Analysis(ABC):
+class Analysis(Keeper, ABC):
     """The models of one detector; what a kind of analysis has no use for does nothing."""
 
     detector: Detector
@@ -105,13 +106,16 @@ class Analysis(ABC):
         """What custom rules take for the values of cells of its first source, NaN where that is nothing."""
         return np.full(len(closed), np.nan)
 
-    def ask_siblings(self) -> None:  # noqa: B027
+    def ask_siblings(self) -> None:
         """Lets series that are yet to come begin with what the present ones have in common."""
 
-    def set_prune(self, buckets: int) -> None:  # noqa: B027
+    def require_keys(self, keys: Keys) -> None:
+        """Sees that what was restored is of these keys."""
+
+    def set_prune(self, buckets: int) -> None:
         """Forgets what is silent for longer than so many buckets."""
 
-    def shift_time(self, seconds: int, chosen_s: npt.NDArray[np.bool_] | None = None) -> None:  # noqa: B027
+    def shift_time(self, seconds: int, chosen_s: npt.NDArray[np.bool_] | None = None) -> None:
         """Expects of the chosen series, or all, at any time what was expected so many seconds later."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from .categorytables import Tables
 from .cells import I32, I64
 from .config import JobConfig
 from .config.analyzer import Analyzer
-from .keys import U8, U64, Interner
+from .kept import INSIDE, Keeper, require
+from .keys import U8, U64, Interner, require_within
 from .reading import Reading, text_buffers, word_set
 from .valuetext import as_text, is_text
 from .vocabulary import KNOWN
@@ -73,7 +74,7 @@ class CategorizerStats:
         return cls(messages, total, frequent, rare, int(np.count_nonzero(is_dead)), failed, status)
 
 
-class Categorizer:
+class Categorizer(Keeper):
     """Gives messages their categories, numbered from 1 in the order of first appearance.
 
     >>> categorizer = Categorizer(Analyzer(), most_bytes=1 << 24)
@@ -84,6 +85,15 @@ class Categorizer:
     What it takes in memory is at most `most_bytes`: after that a message that needs a new category has
     none. With `stop_on_warn` a partition whose categories turn out to be of no use gets no more.
     """
+
+    KEPT: ClassVar = {
+        "_used": INSIDE,
+        "_partition": I64,
+        "_tables": INSIDE,
+        "examples": list[list[str]],
+        "_example_bytes": int,
+        "_is_full": bool,
+    }
 
     def __init__(
         self, analyzer: Analyzer, *, most_bytes: int, examples: int = 4, stop_on_warn: bool = False
@@ -127,6 +137,16 @@ class Categorizer:
 
     def __len__(self) -> int:
         return int(self._used[templates.CATEGORIES])
+
+    def _resume(self) -> None:
+        require(self._used[templates.FOUND] == 0, "examples are left to be taken")
+        size = kernels.PARTITION_SIZE
+        require(len(self._partition) % size == 0, "a partition is not whole")
+        self._tables.require_whole(self._used, self._example_limit)
+        partition = self.categories()[:, templates.PARTITION]
+        require_within(partition, len(self._partition) // size, "the partition of a category")
+        held = self.categories()[:, templates.EXAMPLES].tolist()
+        require(held == list(map(len, self.examples)), "categories do not have their examples")
 
     @property
     def nbytes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,8 @@ from tidegate_kernels import categorize as kernels
 from tidegate_kernels import templates, tokens
 
 from .cells import I32, I64
-from .keys import U8, U64
+from .kept import Keeper, require
+from .keys import U8, U64, require_within
 
 T = TypeVar("T", bound=np.generic)
 
@@ -22,11 +23,26 @@ _CACHE_SHARE = 16
 """The cache of sequences is at most one in so many bytes of all."""
 
 
-class Tables:
+class Tables(Keeper):
     """The tables of `kernels.categorize`; they grow together, and only for want of room.
 
     So how large they are depends on the messages alone, not on the batches these came in.
     """
+
+    KEPT: ClassVar = {
+        "category": I64,
+        "_text": U8,
+        "_hash": U64,
+        "_kind": U8,
+        "_key": U64,
+        "_head": I32,
+        "_size": I32,
+        "_node": I32,
+        "_next": I32,
+        "_cache_key": U64,
+        "_cache_c": I32,
+        "_example_hash": U64,
+    }
 
     def __init__(self, examples: int, most_bytes: int) -> None:
         self.category: I64 = np.zeros(_CATEGORIES * templates.CATEGORY_SIZE, np.int64)
@@ -94,6 +110,45 @@ class Tables:
         key, head, count = np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(size, np.int32)
         kernels.move_index(self._key, self._head, self._size, key, head, count)
         self._key, self._head, self._size = key, head, count
+
+    def require_whole(self, used: I64, examples: int) -> None:
+        """Sees that what is in use of restored tables is there, and leads nowhere else."""
+        n, n_tokens, n_bytes, n_nodes, n_keys = (int(used[k]) for k in range(templates.SERIAL))
+        room = len(self.category) // templates.CATEGORY_SIZE
+        require(
+            0 <= n <= room and len(self.category) == room * templates.CATEGORY_SIZE, "there is no category"
+        )
+        require(len(self._example_hash) == room * examples, "there is no room for examples")
+        for count, of_one in ((n_bytes, (self._text,)), (n_tokens, (self._hash, self._kind))):
+            require(all(0 <= count <= len(one) == len(of_one[0]) for one in of_one), "templates have no room")
+        self._require_records(n, n_tokens, n_bytes, examples)
+        require(0 <= n_nodes <= len(self._node) == len(self._next), "the index has no room")
+        require_within(self._node[:n_nodes], n, "a category of the index")
+        before = self._next[:n_nodes]
+        require(((before >= -1) & (before < np.arange(n_nodes))).all(), "the index leads nowhere")
+        require(np.count_nonzero(self._key) == n_keys, f"the index does not have {n_keys} words")
+        for table in ((self._key, self._head, self._size), (self._cache_key, self._cache_c)):
+            size = len(table[0])
+            fits = all(len(one) == size for one in table) and size > 0 and size & (size - 1) == 0
+            require(fits, "a table has no right size")
+        require(2 * n_keys <= len(self._key), "the index is too full")
+        require_within(self._head[self._key != 0], n_nodes, "the head of a list", least=-1)
+        require_within(self._cache_c[self._cache_key != 0], n, "a category of the cache")
+
+    def _require_records(self, n: int, n_tokens: int, n_bytes: int, examples: int) -> None:
+        """Sees that the records of categories are right."""
+        record = self.category[: n * templates.CATEGORY_SIZE].reshape(n, templates.CATEGORY_SIZE)
+        first, length = record[:, templates.FIRST], record[:, templates.LENGTH]
+        fits = (first >= 0) & (length >= 0) & (length <= tokens.MAX_TOKENS) & (first + length <= n_tokens)
+        require(fits.all(), "a template lies outside of its table")
+        text = np.append(record[:, templates.TEXT], n_bytes)
+        require(n == 0 or (text[0] >= 0 and (np.diff(text) >= 0).all()), "a text lies outside of its table")
+        require_within(record[:, templates.EXAMPLES], examples + 1, "the number of examples")
+        after = record[:, templates.FORWARD]
+        require_within(after, n, "the category after one")
+        for _ in range(n.bit_length()):
+            after = after[after]
+        require(np.array_equal(after[after], after), "categories take one another's place")
 
     def template(self, category: int, used: I64) -> tuple[bytes, U64]:
         """The first message of a category (from 0), and the hashes of its template."""

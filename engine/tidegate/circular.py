@@ -7,6 +7,7 @@ UTC, where the weeks of the epoch begin. An interval around midnight has a lower
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from .analysis import Analysis, Finding, LaneCells
 from .bymodel import ByModel, Density, found, grown, judged, mean_of, models_of
 from .cells import F64, ClosedCells
 from .config import Detector
+from .kept import require
 from .keys import Keys
 from .model import SIGNIFICANT, U8, Run
 from .rows import Source
@@ -30,6 +32,8 @@ _SHARES = (0.25, 0.15, 0.075, 0.02, 0.005)
 
 class Circular(Analysis):
     """The densities of the times of one detector."""
+
+    KEPT: ClassVar = {"state": F64}
 
     def __init__(self, detector: Detector, span_ms: int) -> None:
         self.detector = detector
@@ -49,6 +53,9 @@ class Circular(Analysis):
     def state_bytes(self) -> int:
         """The memory that the densities take now."""
         return self.state.nbytes
+
+    def _resume(self) -> None:
+        require_counts(self.state, self._size, circle.USED, int(self._settings[circle.SLOTS]))
 
     def actual_of(self, closed: ClosedCells) -> F64:
         """The times of cells, seconds into the day or the week."""
@@ -76,6 +83,14 @@ class Circular(Analysis):
             upper_r=upper,
             score_r=score,
         )
+
+
+def require_counts(state: F64, size: int, place: int, most: int) -> None:
+    """Sees that restored densities are numbers, and have groups or spots no more than there is room for."""
+    require(bool(np.isfinite(state).all()), "what is known of a series is no number")
+    used = state[: len(state) // size * size].reshape(-1, size)[:, place]
+    fits = ((used >= 0.0) & (used <= most) & (used == np.floor(used))).all()
+    require(bool(fits), f"a density does not have 0 to {most} parts")
 
 
 def seconds_of(time_ms: F64, period: float) -> F64:

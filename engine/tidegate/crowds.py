@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tidegate_kernels.crowdlaw import LAW_SIZE
 from .analysis import with_room
 from .cells import F64, FEATURES, I32, I64, ClosedCells
 from .config import Detector
+from .kept import Keeper, require
 from .keys import MemberSpace
 from .model import COUNTING, GROWS_WITH_BUCKET, SIDES, Run
 from .threads import Threads
@@ -104,10 +106,11 @@ class Judged:
         return cls(*(np.empty(n) for _ in range(5)))
 
 
-class Shares:
+class Shares(Keeper):
     """How much every member counts in the training."""
 
     BYTES_MEMBER, BYTES_ATTRIBUTE = 8 * member_kernels.MEMBER_SIZE, 8 * member_kernels.CROWD_SIZE
+    KEPT: ClassVar = {"_members": F64, "_crowds": F64}
 
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
@@ -134,10 +137,11 @@ class Shares:
         return share_i
 
 
-class CrowdModel:
+class CrowdModel(Keeper):
     """The models of one feature of one detector, for all attributes."""
 
     BYTES_ATTRIBUTE = 8 * STATE_SIZE
+    KEPT: ClassVar = {"state": F64}
 
     def __init__(self, detector: Detector, feature: str, span_ms: int, prune_buckets: int) -> None:
         self.state: F64 = np.zeros(0)
@@ -148,6 +152,9 @@ class CrowdModel:
         settings[kernels.COUNTS] = float(feature in COUNTING)
         settings[kernels.GROWS] = float(feature in GROWS_WITH_BUCKET)
         self._settings = settings
+
+    def _resume(self) -> None:
+        require(bool(np.isfinite(self.state).all()), "what is known of an attribute is no number")
 
     def set_prune(self, buckets: int) -> None:
         """Forgets attributes that are silent for longer than so many buckets."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from .cells import F64, I32, I64
 from .columns import to_degrees, to_float
 from .config import JobConfig
 from .config.analysis import MLCATEGORY
+from .kept import INSIDE, Keeper
 from .keys import U64, Interner
 from .position import AXES, vectors_of
 from .rows import Rows, Source
@@ -69,8 +71,10 @@ class Fields:
         )
 
 
-class Encoder:
+class Encoder(Keeper):
     """Turns columns into codes and numbers; the tables of strings only grow, those of texts are swept."""
+
+    KEPT: ClassVar = {"names": INSIDE, "texts": INSIDE, "categorizer": INSIDE}
 
     def __init__(self, config: JobConfig) -> None:
         self.fields = Fields.of(config)
@@ -82,6 +86,10 @@ class Encoder:
             self.names[MLCATEGORY] = self.categorizer.names
         self.texts = {field: TextStore() for field in fields.kept}
         self._hashers = {field: TextHasher() for field in fields.hashed} | self.texts
+
+    def no_rows(self) -> Rows:
+        """Rows as this makes them, without any."""
+        return self.rows(np.zeros(0, np.int64), {})[0]
 
     def rows(self, time: I64, columns: Mapping[str, pa.Array]) -> tuple[Rows, int]:
         """Records of these times as rows, and how many of their values are none of their kind."""

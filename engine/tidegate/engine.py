@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time as clock
 from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from .forecast import Forecast, make_forecast
 from .forecastrequest import Request
 from .history import History
 from .influencers import Influencers
+from .kept import INSIDE, Keeper, require
 from .keys import U64, Interner
 from .keystream import KeyStream
 from .lanes import Lane, LaneKey, key_of
@@ -71,8 +73,19 @@ def require_room(config: JobConfig) -> None:
         raise ConfigError([("analysis_config.latency", message)])
 
 
-class Engine:
+class Engine(Keeper):
     """One job's buffer, open buckets, models, history and results."""
+
+    KEPT: ClassVar = {
+        "results": INSIDE,
+        "timeline": Timeline,
+        "_buffer": list[Rows],
+        "history": INSIDE,
+        "_shifts": INSIDE,
+        "_events": INSIDE,
+        "_lanes": INSIDE,
+        "influencers": INSIDE,
+    }
 
     def __init__(
         self,
@@ -112,6 +125,20 @@ class Engine:
             analysis.influencers, self._lanes, names, span_ms, is_summarised=is_summarised
         )
         self._set_limit(config)
+
+    def _resume(self) -> None:
+        line, span = self.timeline, self._span
+        is_of_job = line.span_ms == span.span and line.latency_ms == span.latency
+        require(is_of_job, f"its bucket span and latency are not {span.span} and {span.latency} ms")
+        line.require_whole()
+        self._events.require_series(1)
+        self._buffered = sum(map(len, self._buffer))
+        self._owned = len(self._buffer)
+
+    @property
+    def buffered(self) -> tuple[Rows, ...]:
+        """What was posted and is not yet gathered."""
+        return tuple(self._buffer)
 
     @property
     def buffered_rows(self) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from .errors import RequestError
 from .forecast import Forecast
+from .kept import Keeper, require
 from .results import FORECAST
 
 
@@ -18,8 +19,10 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-class Forecasts:
+class Forecasts(Keeper):
     """Forecasts by their ids, in the order in which they were made."""
+
+    KEPT: ClassVar = {"_kept": dict[str, Forecast]}
 
     def __init__(self, job_id: str, now: Callable[[], int] = now_ms) -> None:
         self._job_id = job_id
@@ -28,6 +31,11 @@ class Forecasts:
 
     def __len__(self) -> int:
         return len(self._present())
+
+    def _resume(self) -> None:
+        for key, one in self._kept.items():
+            require(key == one.forecast_id, f"the forecast {key} has another id")
+            require(one.points.schema == FORECAST, f"the forecast {key} has other columns")
 
     def _present(self) -> dict[str, Forecast]:
         """Those whose time is not over; the others go."""

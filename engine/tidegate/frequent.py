@@ -8,12 +8,15 @@ seen in, and what comes in every bucket is from the third on.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
 
 from .analysis import LaneCells
 from .cells import I32, I64, ClosedCells
 from .config import Detector
+from .kept import INSIDE, Keeper, require
 from .keys import Keys, PairTable
 from .model import Run
 
@@ -22,8 +25,10 @@ LEAST = 3
 _NO_LIMIT = 1 << 31
 
 
-class Frequency:
+class Frequency(Keeper):
     """In how many buckets every value of one key field, within its partition, had a cell."""
+
+    KEPT: ClassVar = {"_units": INSIDE, "_seen_u": I64, "_since": I64}
 
     def __init__(self, keys: Keys, role: str) -> None:
         self._keys = keys
@@ -39,6 +44,10 @@ class Frequency:
         """Of the run at hand: first bucket, number of buckets, clock offset."""
         self._pairs: I64 = np.zeros(0, np.int64)
         """Its cells: unit times number of buckets plus bucket, each once, in order."""
+
+    def _resume(self) -> None:
+        require(len(self._seen_u) == len(self._units), "there are not as many counts as values")
+        self._now = self._since
 
     def see(self, cells: ClosedCells, run: Run) -> None:
         """Takes the cells of a run, until `keep` only for this run."""
@@ -89,8 +98,10 @@ class Frequency:
         self._now[new[is_new]] = clock[at[is_new]]
 
 
-class Exclusion:
+class Exclusion(Keeper):
     """What ``exclude_frequent`` of a detector leaves out."""
+
+    KEPT: ClassVar = {"_of_role": INSIDE}
 
     def __init__(self, detector: Detector, keys: Keys) -> None:
         wanted = {"all": ("by", "over"), "none": ()}.get(

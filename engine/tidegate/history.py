@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from tidegate_kernels import score as kernels
 
 from .cells import F64, I64
+from .kept import INSIDE, Keeper
 from .model import Run
 from .ranked import Ranked
 from .timeline import DAY_MS
 
 
-class History:
+class History(Keeper):
     """Past scores of the job, and how many records its buckets usually hold.
 
     A score is initial when it was given: by what the history held then. Renormalised it is lower, if
     since then as much or more has become frequent.
     """
+
+    KEPT: ClassVar = {"_state": INSIDE, "_usual": INSIDE}
 
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms

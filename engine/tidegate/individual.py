@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .analysis import Analysis, Finding, LaneCells
 from .config import Detector
+from .kept import INSIDE
 from .keys import Keys
 from .model import NO_RULES, RESULT_COLUMNS, SIGNIFICANT, STATE_BYTES, U8, FeatureModel, Run, Scored
 from .rows import Source
@@ -27,6 +29,7 @@ class Individual(Analysis):
     """The models of a detector without an over field: one for every series and feature."""
 
     obeys_rules = True
+    KEPT: ClassVar = {"models": INSIDE}
 
     def __init__(self, detector: Detector, span_ms: int, prune_buckets: int) -> None:
         self.detector = detector

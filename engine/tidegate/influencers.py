@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,7 @@ from .influence import (
     tail,
     text_order,
 )
+from .kept import INSIDE, Keeper
 from .keys import Interner, MemberSpace
 from .lanes import Lane, LaneKey, key_of
 from .model import Run
@@ -135,8 +136,10 @@ class Blame:
     """By field: how unusual it makes the buckets."""
 
 
-class Influencers:
+class Influencers(Keeper):
     """The influencer fields of a job, the rows of its open buckets, and past scores of values."""
+
+    KEPT: ClassVar = {"log": INSIDE, "_past_values": INSIDE, "_past_buckets": INSIDE}
 
     def __init__(
         self,
@@ -155,6 +158,9 @@ class Influencers:
         self.log = RowLog({key: self._followed(key, lane) for key, lane in lanes.items()})
         self._past_values = [np.zeros(kernels.HISTORY_SIZE) for _ in self.fields]
         self._past_buckets = [np.zeros(kernels.HISTORY_SIZE) for _ in self.fields]
+
+    def _resume(self) -> None:
+        self.log.require_series({key: len(lane.keys) for key, lane in self._lanes.items()})
 
     def _followed(self, key: LaneKey, lane: Lane) -> Followed:
         fields = tuple(field for field in self.fields if field not in key[:3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from .config import JobConfig
 from .counts import DataCounts
 from .encode import Encoder
 from .errors import DataError
+from .kept import INSIDE, Keeper, require
 from .keys import U64
 from .rows import Rows
 from .timefield import to_epoch_ms
@@ -25,8 +27,10 @@ from .weights import to_weights
 _WINDOW = 10
 
 
-class Intake:
+class Intake(Keeper):
     """Takes batches: admits records by their time, interns keys, and counts everything."""
+
+    KEPT: ClassVar = {"_clock": INSIDE, "_encoder": INSIDE, "_waiting": list[Rows]}
 
     def __init__(self, config: JobConfig) -> None:
         analysis = config.analysis_config
@@ -54,6 +58,25 @@ class Intake:
             self._clock[at] = kernels.INVALID
         self._waiting: list[Rows] = []
         """Records that are held until others agree that they are not strays."""
+
+    def _resume(self) -> None:
+        clock = self._clock
+        held = sum(map(len, self._waiting))
+        require(held == self.waiting < kernels.AGREE, f"{self.waiting} records wait, {held} are there")
+        require(kernels.NOTHING <= clock[kernels.CARRIED] <= kernels.GIVEN_UP, "what was held is in no state")
+        first, last = int(clock[kernels.WINDOW_FIRST]), int(clock[kernels.WINDOW_LAST])
+        fits = first == kernels.INVALID or (last >= 0 and -1 <= last - first < self._width)
+        require(fits, f"the window from bucket {first} to {last} is not within {self._width} buckets")
+        self.require_rows(self._waiting)
+
+    def require_rows(self, rows: Iterable[Rows]) -> None:
+        """Sees that restored rows have the columns of the job, and codes that there are."""
+        sizes = {field: len(names) for field, names in self.names.items()}
+        like = self._encoder.no_rows()
+        if self._summary_field is not None:
+            like = replace(like, weight=np.zeros(1))
+        for some in rows:
+            some.require_like(like, sizes)
 
     @property
     def waiting(self) -> int:

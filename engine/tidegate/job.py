@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -18,12 +18,14 @@ from .changes import Changes
 from .config import EventCalendar, Filter, JobConfig, read_calendars, read_filters
 from .counts import DataCounts
 from .engine import Engine, Stop, require_room
-from .errors import RequestError, StateError, StoreError
+from .errors import RequestError, SnapshotError, StateError, StoreError
 from .filters import FilterSet
 from .forecastrequest import Request, require_forecastable
 from .forecasts import Forecasts
 from .guard import Guard
 from .intake import Intake
+from .kept import INSIDE, Keeper, State, capture, restore
+from .layout import head, require_layout
 from .outcome import Outcome
 from .overall import overall_buckets
 from .readers import to_batches
@@ -49,7 +51,7 @@ class FlushAcknowledgement:
         return {"flushed": self.flushed, "last_finalized_bucket_end": self.last_finalized_bucket_end}
 
 
-class Job(Changes, Outcome):
+class Job(Changes, Outcome, Keeper):
     """An anomaly detection job in this process: open from the start, until it is closed.
 
     >>> job = Job({
@@ -74,6 +76,8 @@ class Job(Changes, Outcome):
     Raises ConfigError for a wrong configuration and NotSupportedError for one that asks for
     something not built yet. The methods may be called from any thread, one at a time.
     """
+
+    KEPT: ClassVar = {"_counts": DataCounts, "_forecasts": INSIDE, "_intake": INSIDE, "_engine": INSIDE}
 
     _piece_bytes = 1
     """A post is taken batch by batch."""
@@ -349,6 +353,30 @@ class Job(Changes, Outcome):
             self._counts = DataCounts(job_id=self.job_id)
             self._forecasts = Forecasts(self.job_id)
             self._state = "closed"
+
+    def _capture(self, copy: bool) -> State:
+        """All that the job knows but its results; with `copy` nothing is shared, and the job may go on."""
+        with self._lock:
+            return {**head(), "job": capture(self, copy=copy)}
+
+    def _restore(self, state: State) -> None:
+        """Takes over captured state; the job is as new, of the same configuration, calendars and filters.
+
+        Arrays that can be written are used as they are. Raises VersionError for state of another layout and
+        SnapshotError for state that is damaged or of another job; this one has failed then.
+        """
+        with self._lock:
+            self._state = "failed"
+            if not isinstance(state, dict):
+                raise SnapshotError("the model state is no object")
+            require_layout(state)
+            if state.keys() != {*head(), "job"}:
+                raise SnapshotError("the model state has other parts than layout, sizes and job")
+            restore(self, state["job"])
+            self._state = "opened"
+
+    def _resume(self) -> None:
+        self._intake.require_rows(self._engine.buffered)
 
     def __enter__(self) -> Job:
         return self

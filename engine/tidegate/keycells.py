@@ -6,8 +6,9 @@ order nor on when they were merged.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from tidegate_kernels import keylog as kernels
 from tidegate_kernels import quantiles as bin_kernels
 
 from .cells import F64, I32, I64
-from .keys import U8, U64
+from .kept import Keeper, require
+from .keys import U8, U64, require_within
 from .texts import TextStore
 
 
@@ -59,6 +61,17 @@ class KeyCells:
             self.keys[first:last],
             counts,
         )
+
+    def require_whole(self) -> None:
+        """Sees that restored cells are parallel arrays, in order."""
+        n = len(self)
+        of_cells = self.series_c, self.rows_c, self.form_c, self.first_c[1:]
+        require(all(len(column) == n for column in of_cells), f"its arrays are not those of {n} cells")
+        in_order = self.first_c[0] == 0 and bool((np.diff(self.first_c) >= 0).all())
+        require(in_order and self.first_c[-1] == len(self.keys), "its cells do not share out the keys")
+        require(len(self.counts) in (0, len(self.keys)), "its keys and counts are not as many")
+        bucket, series = np.diff(self.bucket_c), np.diff(self.series_c)
+        require(bool(((bucket > 0) | ((bucket == 0) & (series > 0))).all()), "its cells are not in order")
 
     def columns(self) -> tuple[I64, I32, I64, I64, I64, U64]:
         """The arrays as the kernels take them, but the counts."""
@@ -132,7 +145,7 @@ class KeyRows:
         return self.bucket_g, self.series_g, self.first_g, self.keys, self.groups
 
 
-class Summary(Protocol):
+class Summary(Keeper, ABC):
     """A kind of cell of keys."""
 
     is_number: bool
@@ -143,20 +156,28 @@ class Summary(Protocol):
         """The memory of what is not in the cells."""
         return 0
 
+    @abstractmethod
     def merged(self, cells: KeyCells, rows: KeyRows) -> KeyCells:
         """The cells with the rows; those given are not to be used any more."""
 
+    @abstractmethod
     def records(self, cells: KeyCells) -> F64:
         """How many values every cell has, and what they come to, in turn."""
 
+    @abstractmethod
     def forget(self, cells: KeyCells) -> None:
         """Takes note that cells are no longer needed."""
+
+    @abstractmethod
+    def require_cells(self, cells: KeyCells) -> None:
+        """Sees that restored cells are of this kind."""
 
 
 class DistinctCount(Summary):
     """How many distinct hashes: exact up to a limit, an estimate beyond."""
 
     is_number = False
+    KEPT: ClassVar = {"_registers": U8, "_free": I64}
 
     def __init__(self, exact: int = set_kernels.EXACT) -> None:
         self._exact = exact
@@ -180,7 +201,7 @@ class DistinctCount(Summary):
         if sketches <= free:
             return
         size = max(present + sketches - free, 2 * present)
-        registers = np.empty(size * set_kernels.REGISTERS, np.uint8)
+        registers = np.zeros(size * set_kernels.REGISTERS, np.uint8)
         registers[: len(self._registers)] = self._registers
         added = np.arange(size - 1, present - 1, -1)
         self._registers = registers
@@ -202,6 +223,18 @@ class DistinctCount(Summary):
             free = int(self._free[0])
             self._free[free + 1 : free + 1 + len(sketches)] = sketches
             self._free[0] = free + len(sketches)
+
+    def require_cells(self, cells: KeyCells) -> None:
+        """Sees that every sketch there is belongs to one cell, or is free."""
+        sketches, free = len(self._registers) // set_kernels.REGISTERS, int(self._free[0])
+        require(len(self._registers) == sketches * set_kernels.REGISTERS, "a sketch is not whole")
+        require(0 <= free < len(self._free) == sketches + 1, f"there are no {free} sketches to be free")
+        taken = cells.form_c[cells.form_c != 0] - 1
+        numbers = np.sort(np.concatenate([taken, self._free[1 : free + 1]]))
+        require(np.array_equal(numbers, np.arange(sketches)), "not every sketch is one cell's, or free")
+        large = int((self._registers >> 2).max(initial=0))
+        require(large <= set_kernels.LARGEST, f"{large} is no value of a register")
+        require(not len(cells.counts), "sets have no counts")
 
 
 class Quantile(Summary):
@@ -239,6 +272,11 @@ class Quantile(Summary):
 
     def forget(self, cells: KeyCells) -> None:
         """Nothing to do: bins are in the cells."""
+
+    def require_cells(self, cells: KeyCells) -> None:
+        """Sees that cells have bins."""
+        require_within(cells.form_c, 64, "the level of a cell")
+        require(len(cells.counts) == len(cells.keys), "bins have counts")
 
 
 class Information(Summary):
@@ -286,6 +324,11 @@ class Information(Summary):
 
     def forget(self, cells: KeyCells) -> None:
         """Nothing to do: the texts leave their store when no cell has them."""
+
+    def require_cells(self, cells: KeyCells) -> None:
+        """Sees that cells have sets of hashes."""
+        require_within(cells.form_c, 65, "the level of a cell")
+        require(not len(cells.counts), "sets have no counts")
 
 
 _NO_REGISTERS: U8 = np.empty(0, np.uint8)

@@ -7,7 +7,7 @@ A missing value and the empty string are the same: code 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from tidegate_kernels import intern as kernels
 
 from .cells import I32, I64
 from .errors import DataError
+from .kept import INSIDE, Keeper, require
 from .valuetext import as_text, is_text
 
 T = TypeVar("T", bound=np.generic)
@@ -26,13 +27,15 @@ U64 = npt.NDArray[np.uint64]
 _FIRST = 1024
 
 
-class Interner:
+class Interner(Keeper):
     """The codes of the distinct strings of one field, in the order of first appearance.
 
     >>> names = Interner()
     >>> names.codes(pa.array(["b", "a", None, "b"])).tolist(), names.texts().to_pylist()
     ([1, 2, 0, 1], ['', 'b', 'a'])
     """
+
+    KEPT: ClassVar = {"_count": INSIDE, "_slots": U64, "_starts": I64, "_arena": U8}
 
     def __init__(self) -> None:
         self._slots: U64 = np.zeros(2 * _FIRST, np.uint64)
@@ -115,6 +118,17 @@ class Interner:
         starts, arena = pa.py_buffer(self._starts), pa.py_buffer(self._arena)
         return pa.LargeStringArray.from_buffers(len(self), starts, arena)
 
+    def _resume(self) -> None:
+        count = len(self)
+        require(0 < count < len(self._starts), f"there is no room for {count} strings")
+        require_slots(self._slots, count)
+        starts = self._starts[: count + 1]
+        in_order = starts[0] == starts[1] == 0 and bool((np.diff(starts) >= 0).all())
+        require(in_order, "strings do not lie behind one another")
+        require(starts[-1] + kernels.PADDING <= len(self._arena), "strings lie outside of the arena")
+        self.texts().validate(full=True)
+        self._latest = None
+
 
 class Keys(Protocol):
     """What tells the rows of one detector apart: a dense number for each combination of key values."""
@@ -146,8 +160,10 @@ class Keys(Protocol):
         """The codes of the partition values of some numbers."""
 
 
-class KeySpace:
+class KeySpace(Keeper):
     """The series of one pair of by and partition fields, in the order of first appearance."""
+
+    KEPT: ClassVar = {"refused": int, "_pairs": INSIDE, "_codes": I32, "_series_of": I32, "_n": int}
 
     def __init__(self, by: str | None, partition: str | None, *, use_null: bool) -> None:
         self.by = by
@@ -223,12 +239,27 @@ class KeySpace:
         codes: I32 = (self._codes if self.by is None else self._pairs.right)[series]
         return codes
 
+    def _resume(self) -> None:
+        n = self._n
+        require(0 <= n <= len(self._codes), f"there is no room for {n} series")
+        require(
+            (n == 1) if not self.fields else (n == 0 or len(self.fields) == 1), f"{n} is no number of series"
+        )
+        codes = self._codes[:n] if self.fields else self._codes[:0]
+        require_within(codes, len(self._series_of), "a code")
+        require_within(self._series_of, n, "a series", least=-1)
+        require(
+            np.array_equal(self._series_of[codes], np.arange(len(codes))), "codes and series do not agree"
+        )
 
-class MemberSpace:
+
+class MemberSpace(Keeper):
     """The members of populations: pairs of an over value and an attribute, a series of by and partition.
 
     They are numbered in the order of first appearance; the attributes are a key space of their own.
     """
+
+    KEPT: ClassVar = {"refused": int, "attributes": INSIDE, "_pairs": INSIDE}
 
     def __init__(self, by: str | None, over: str, partition: str | None, *, use_null: bool) -> None:
         self.by = by
@@ -285,9 +316,14 @@ class MemberSpace:
         """The codes of the partition values of some members."""
         return self.attributes.partition_codes(self.attribute_of(series))
 
+    def _resume(self) -> None:
+        require_within(self._pairs.right[: len(self)], len(self.attributes), "an attribute")
 
-class PairTable:
+
+class PairTable(Keeper):
     """Pairs of numbers and their own numbers, in the order of first appearance; `room` is for the first."""
+
+    KEPT: ClassVar = {"_count": INSIDE, "left": I32, "right": I32, "_slots": U64}
 
     def __init__(self, room: int = _FIRST) -> None:
         self.left: I32 = np.zeros(room, np.int32)
@@ -319,6 +355,25 @@ class PairTable:
             if len(self) >= len(self.left):
                 self.left, self.right = _longer(self.left, 2 * len(self)), _longer(self.right, 2 * len(self))
             self._slots = _rehashed(self._slots, len(self))
+
+    def _resume(self) -> None:
+        fits = 0 <= len(self) <= len(self.left) == len(self.right)
+        require(fits, f"there is no room for {len(self)} pairs")
+        require_slots(self._slots, len(self))
+
+
+def require_slots(slots: U64, count: int) -> None:
+    """Sees that a table of slots (`intern`) has every code once, and is empty enough to be searched."""
+    size = len(slots)
+    require(size and size & (size - 1) == 0 and 2 * count <= size, f"{size} slots are none for {count} codes")
+    codes = np.sort(slots[slots != 0] & np.uint64(0xFFFFFFFF))
+    require(np.array_equal(codes, np.arange(1, count + 1)), "the slots do not have every code once")
+
+
+def require_within(numbers: npt.NDArray[np.integer[Any]], below: int, what: str, *, least: int = 0) -> None:
+    """Sees that restored numbers are ``least <= number < below``."""
+    if len(numbers) and (numbers.min() < least or numbers.max() >= below):
+        require(False, f"{what} is not within {least} and {below - 1}")
 
 
 _NO_BYTES: U8 = np.empty(0, np.uint8)

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
 from tidegate_kernels import keylog as kernels
 
 from .cells import F64, I32, I64, ClosedCells
+from .kept import INSIDE, Keeper, require
 from .keycells import KeyCells, KeyRows, Summary
-from .keys import U64
+from .keys import U64, require_within
 from .passes import Pass, Span
 from .threads import Work
 
@@ -62,8 +64,10 @@ class _Log:
         self.key[: len(rows)] = log.key[rows]
 
 
-class KeyStream:
+class KeyStream(Keeper):
     """Medians, distinct counts and the like, of every series and bucket."""
+
+    KEPT: ClassVar = {"_log_room": int, "_logged": _Log, "_cells": KeyCells, "_summary": INSIDE}
 
     def __init__(self, span: Span, summary: Summary, log_rows: int = LOG_ROWS) -> None:
         self._span = span
@@ -77,6 +81,34 @@ class KeyStream:
     def nbytes(self) -> int:
         """The memory of the log and of the cells of open buckets."""
         return 20 * len(self._log) + self._cells.nbytes + self._summary.nbytes
+
+    @property
+    def _log_room(self) -> int:
+        return len(self._log)
+
+    @_log_room.setter
+    def _log_room(self, rows: int) -> None:
+        self._log = _Log.empty(rows)
+
+    @property
+    def _logged(self) -> _Log:
+        """What the log holds, without the room for more."""
+        return _Log(*self._log.part(self._used))
+
+    @_logged.setter
+    def _logged(self, log: _Log) -> None:
+        self._used = len(log)
+        require(len(log.series) == len(log.key) == len(log) <= len(self._log), "its columns do not fit")
+        self._log.take(np.arange(len(log)), log)
+
+    def _resume(self) -> None:
+        self._cells.require_whole()
+        self._summary.require_cells(self._cells)
+
+    def require_series(self, n_series: int) -> None:
+        """Sees that what was restored is of so many series."""
+        require_within(self._log.series[: self._used], n_series, "the series of a row in the log")
+        require_within(self._cells.series_c, n_series, "the series of an open cell")
 
     def keys(self) -> Iterator[U64]:
         """All keys of the open buckets; some more than once."""

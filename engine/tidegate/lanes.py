@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from .config import CustomRule, Detector, ModelPlotConfig
 from .filters import FilterSet
 from .frequent import Exclusion
 from .individual import Individual
+from .kept import INSIDE, Keeper
 from .keycells import DistinctCount, Information, Quantile, Summary
-from .keys import Interner, Keys, KeySpace, MemberSpace
+from .keys import Interner, Keys, KeySpace, MemberSpace, require_within
 from .keystream import KeyStream
 from .model import NO_PLOT, U8, Run
 from .modelplot import PlottedSeries
@@ -77,8 +78,10 @@ def _cells_of_keys(kind: str, field: str | None, texts: dict[str, TextStore]) ->
     return DistinctCount() if kind == "distinct" else Quantile()
 
 
-class Lane:
+class Lane(Keeper):
     """The streams and analyses of all detectors with the same key fields."""
+
+    KEPT: ClassVar = {"keys": INSIDE, "streams": INSIDE, "analyses": INSIDE, "_exclusions": INSIDE}
 
     def __init__(
         self,
@@ -107,6 +110,18 @@ class Lane:
         """Of every analysis: what it is given for each of its sources."""
         self._exclusions: list[Exclusion] = []
         """Of every analysis: what is left out because it is frequent."""
+
+    def _resume(self) -> None:
+        series = np.arange(len(self.keys))
+        for role in ("by", "over", "partition"):
+            field = getattr(self.keys, role)
+            if field is not None:
+                codes = getattr(self.keys, f"{role}_codes")(series)
+                require_within(codes, len(self._names[field]), f"the {role} value of a series")
+        for stream in self.streams.values():
+            stream.require_series(len(series))
+        for analysis in self.analyses:
+            analysis.require_keys(self.keys)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate_kernels import calendar as calendar_kernels
 from tidegate_kernels import model as kernels
+from tidegate_kernels import state as rows
 
 from .cells import F32, F64, I32, I64, Cells
 from .config import Detector
+from .kept import INSIDE, Keeper, require
 from .siblings import Prior, common
 from .threads import Threads
 from .timeshift import rotated, shift_series
@@ -125,8 +127,10 @@ SELDOM = ("second_actual_r", "second_typical_r", "rarity_r", "is_first_r")
 _OF_KERNEL = tuple(name for name in RESULT_COLUMNS if name not in ("feature_r", *SELDOM))
 
 
-class FeatureModel:
+class FeatureModel(Keeper):
     """The models of one feature of one detector, for all series."""
+
+    KEPT: ClassVar = {"_prior": INSIDE, "_room": int, "_used_state": F64, "_paged": I64, "_taken": F32}
 
     def __init__(self, detector: Detector, feature: str, span_ms: int, prune_buckets: int) -> None:
         self.detector = detector
@@ -136,6 +140,8 @@ class FeatureModel:
         self._pages: F32 = np.zeros(0, np.float32)
         self._page_b: I64 = np.zeros(0, np.int64)
         self._free: I64 = np.zeros(0, np.int64)
+        self._used = 0
+        """Blocks that have series; there is room for more."""
         self._zero_fill = detector.spec.zero_fill
         settings = np.zeros(kernels.SETTINGS_SIZE)
         settings[kernels.SIDE] = SIDES[detector.spec.side_of(feature)]
@@ -146,6 +152,7 @@ class FeatureModel:
         settings[kernels.SCALE_BY_RECORDS] = float(feature in _BY_RECORDS)
         settings[kernels.THRESHOLD] = SIGNIFICANT
         self._settings = settings
+        self._prior = settings[kernels.PRIOR_SPREAD :]
         self._begin_with(Prior())
 
     @property
@@ -182,13 +189,82 @@ class FeatureModel:
 
     def grow(self, n_blocks: int) -> None:
         """Makes room for so many blocks of series."""
-        used = len(self._page_b)
-        if n_blocks <= used:
-            return
-        size = max(n_blocks, min(2 * used, used + _MOST_NEW_BLOCKS))
-        state, page_b = np.zeros(size * kernels.BLOCK_SIZE), np.full(size, -1)
-        state[: len(self.state)], page_b[:used] = self.state, self._page_b
-        self.state, self._page_b = state, page_b
+        self._used = max(n_blocks, self._used)
+        room = len(self._page_b)
+        if n_blocks > room:
+            state, page_b = self.state, self._page_b
+            self._room = max(n_blocks, min(2 * room, room + _MOST_NEW_BLOCKS))
+            self.state[: len(state)], self._page_b[:room] = state, page_b
+
+    @property
+    def _room(self) -> int:
+        """How many blocks there is room for."""
+        return len(self._page_b)
+
+    @_room.setter
+    def _room(self, blocks: int) -> None:
+        self.state, self._page_b = np.zeros(blocks * kernels.BLOCK_SIZE), np.full(blocks, -1)
+
+    @property
+    def _used_state(self) -> F64:
+        """The states of the blocks that have series."""
+        return self.state[: self._used * kernels.BLOCK_SIZE]
+
+    @_used_state.setter
+    def _used_state(self, state: F64) -> None:
+        self._used = len(state) // kernels.BLOCK_SIZE
+        fits = len(state) == self._used * kernels.BLOCK_SIZE <= len(self.state)
+        require(fits, f"{len(state)} numbers are not whole blocks, or more than there is room for")
+        if len(state) == len(self.state):
+            self.state = state
+        else:
+            self.state[: len(state)] = state
+
+    @property
+    def _paged(self) -> I64:
+        """The blocks that have a page."""
+        return np.flatnonzero(self._page_b >= 0)
+
+    @_paged.setter
+    def _paged(self, blocks: I64) -> None:
+        fits = bool((np.diff(blocks, prepend=-1, append=self._used) > 0).all())
+        require(fits, f"blocks with a page are not in order, or not within the {self._used} blocks")
+        self._page_b[blocks] = np.arange(len(blocks))
+
+    @property
+    def _taken(self) -> F32:
+        """The pages of these blocks, in their order: which numbers they have here is left to chance."""
+        numbers = self._page_b[self._paged]
+        if np.array_equal(numbers, np.arange(len(numbers))):
+            return self._pages[: len(numbers) * kernels.PAGE_SIZE]
+        made: F32 = self._pages.reshape(-1, kernels.PAGE_SIZE)[numbers].reshape(-1)
+        made.setflags(write=False)
+        return made
+
+    @_taken.setter
+    def _taken(self, pages: F32) -> None:
+        self._pages, self._free = pages, np.zeros(0, np.int64)
+
+    def _resume(self) -> None:
+        paged = self._paged
+        require(
+            len(self._pages) == len(paged) * kernels.PAGE_SIZE, "there are not as many pages as blocks want"
+        )
+        blocks = self._used_state.reshape(-1, rows.STATE_ROWS, rows.LANES)
+        period, since, due = (
+            blocks[:, int(row) // rows.LANES] for row in (rows.PERIOD, rows.PERIOD_SINCE, rows.PERIOD_DUE)
+        )
+        is_bare = np.ones(self._used, bool)
+        is_bare[paged] = False
+        require(not period[is_bare].any(), "a series has a period and no page")
+        knots = self._pages.reshape(-1, rows.PROFILE_ROWS, rows.LANES)[:, rows.PAGE_KNOTS]
+        knots = knots[period[paged] > 0.0]
+        fits = ((knots >= 1.0) & (knots <= rows.PERIOD_KNOTS)).all()
+        require(bool(fits), "the period of a series has no right number of knots")
+        sought = period < 0.0
+        slots = (due[sought] - since[sought]) / -period[sought]
+        fits = ((slots >= 1.0) & (slots < rows.RING + 1.0)).all()
+        require(bool(fits), "the period of a series is looked for beyond its ring")
 
     def _make_pages(self, blocks: I64) -> None:
         """Makes sure that there is a page for every block that has none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
 from .crowds import CrowdModel, Judged, MemberCells, Shares, bucket_bounds, chunks
 from .individual import source_of
-from .keys import Keys, MemberSpace, PairTable
+from .kept import INSIDE, Keeper, require
+from .keys import Keys, MemberSpace, PairTable, require_within
 from .model import INTEGER_COLUMNS, RESULT_COLUMNS, SELDOM, SIGNIFICANT, U8, Run, Scored
 from .rows import Source
 from .threads import Threads
@@ -27,6 +28,8 @@ Columns = dict[str, npt.NDArray[Any]]
 
 class Population(Analysis):
     """The models of a detector with an over field: one for every attribute and feature."""
+
+    KEPT: ClassVar = {"_models": INSIDE, "_shares": INSIDE, "_persons": INSIDE}
 
     def __init__(self, detector: Detector, span_ms: int, prune_buckets: int) -> None:
         self.detector = detector
@@ -57,6 +60,10 @@ class Population(Analysis):
     def actual_of(self, closed: ClosedCells) -> F64:
         """The values of cells; rules compare them only where there is one feature."""
         return closed.values(self._features[0])
+
+    def require_keys(self, keys: Keys) -> None:
+        """Sees that there are no more persons than members."""
+        require(len(self._persons) <= len(keys), f"{len(self._persons)} persons are more than the members")
 
     def set_prune(self, buckets: int) -> None:
         """Forgets attributes that are silent for longer than so many buckets."""
@@ -160,11 +167,12 @@ class Population(Analysis):
         return columns, (result_h[:n_causes], cell_h[:n_causes])
 
 
-class _Persons:
+class _Persons(Keeper):
     """Who a member is: the members with the same over and partition value are one person."""
 
     BYTES = 32
     """What a person takes at most, per member."""
+    KEPT: ClassVar = {"_table": INSIDE, "_person_m": I32}
 
     def __init__(self, *, is_split: bool) -> None:
         self._is_split = is_split
@@ -172,6 +180,14 @@ class _Persons:
         self._person_m: I32 = np.empty(0, np.int32)
         self.slot_p: I32 = np.empty(0, np.int32)
         """A work space of the kernel: -1 for every person."""
+
+    def __len__(self) -> int:
+        """How many members there are whose person is known."""
+        return len(self._person_m)
+
+    def _resume(self) -> None:
+        require_within(self._person_m, len(self._table), "a person")
+        self.slot_p = np.full(len(self._table), -1, np.int32)
 
     @property
     def nbytes(self) -> int:

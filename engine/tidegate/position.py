@@ -7,6 +7,7 @@ so that it is right across the date line and at the poles.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tidegate_kernels import sphere, spots
 from .analysis import Analysis, Finding, LaneCells
 from .bymodel import ByModel, Density, found, grown, judged, mean_of, models_of
 from .cells import F64
+from .circular import require_counts
 from .config import Detector
 from .keys import Keys
 from .model import SIGNIFICANT, U8, Run
@@ -34,6 +36,8 @@ _DECIMALS = 9  # of a degree: 0.1 mm
 class Position(Analysis):
     """The hot spots of one detector."""
 
+    KEPT: ClassVar = {"state": F64}
+
     def __init__(self, detector: Detector, span_ms: int) -> None:
         self.detector = detector
         self.sources: tuple[Source, ...] = tuple((axis, detector.field_name) for axis in AXES)
@@ -49,6 +53,9 @@ class Position(Analysis):
     def state_bytes(self) -> int:
         """The memory that the hot spots take now."""
         return self.state.nbytes
+
+    def _resume(self) -> None:
+        require_counts(self.state, spots.STATE, spots.USED, spots.SPOTS)
 
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores every series with its positions, and with ``run.learn`` then trains."""

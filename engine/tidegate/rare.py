@@ -9,7 +9,7 @@ buckets, of those of members, in which the by value is active; actual is 1, in t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,8 @@ from .analysis import Analysis, Finding, LaneCells, with_room
 from .causes import Causes
 from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
-from .keys import Keys, MemberSpace
+from .kept import INSIDE, Keeper, require
+from .keys import Keys, MemberSpace, require_within
 from .model import U8, Run, Scored, joined
 from .rows import Source
 from .threads import Threads
@@ -70,6 +71,13 @@ class Rare(Analysis):
     """The weights of by values, and of the partitions that they belong to; ``rare`` and ``freq_rare``."""
 
     sources = (_COUNT,)
+    KEPT: ClassVar = {
+        "_partition": F64,
+        "_weights": list[F64],
+        "_counts": list[F64],
+        "_partitions": INSIDE,
+        "_persons": INSIDE,
+    }
 
     def __init__(self, detector: Detector, span_ms: int) -> None:
         self.detector = detector
@@ -94,6 +102,20 @@ class Rare(Analysis):
         """The memory that weights and partitions take now."""
         places = self._partitions.nbytes + self._persons.nbytes
         return places + sum(array.nbytes for array in (self._partition, *self._weights, *self._counts))
+
+    def _resume(self) -> None:
+        require(len(self._weights) == 4 and len(self._counts) == 2, "it does not have its columns")
+        known = (self._partition, *self._weights, *self._counts)
+        require(all(np.isfinite(column).all() for column in known), "a weight is no number")
+        require(not (self._weights[0] < 0.0).any(), "a weight is negative")
+        require(not self._weights[3].any(), "an activation was left unfinished")
+
+    def require_keys(self, keys: Keys) -> None:
+        """Sees that no more is known than there are series, and members."""
+        categories = keys.attributes if isinstance(keys, MemberSpace) else keys
+        members = len(keys) if isinstance(keys, MemberSpace) else 0
+        fits = len(self._partitions) <= len(categories) and len(self._persons) <= members
+        require(fits, "more series are known than there are")
 
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
         """Scores what is active in every bucket by what came before, and with ``run.learn`` then learns."""
@@ -190,8 +212,10 @@ class Rare(Analysis):
         return scored, Causes.single(result, attribute, log_p, actual, typical)
 
 
-class _Places:
+class _Places(Keeper):
     """Codes as places from 0 on, in the order in which series first have them: whatever the codes are."""
+
+    KEPT: ClassVar = {"count": int, "_place_s": I32, "_place_of": I32}
 
     def __init__(self) -> None:
         self.count = 0
@@ -200,6 +224,11 @@ class _Places:
 
     def __len__(self) -> int:
         return len(self._place_s)
+
+    def _resume(self) -> None:
+        require_within(self._place_s, self.count, "the place of a series")
+        places = np.sort(self._place_of[self._place_of != -1])
+        require(np.array_equal(places, np.arange(self.count)), "codes do not have every place once")
 
     @property
     def nbytes(self) -> int:

@@ -8,8 +8,11 @@ their names differ from job to job, so they belong to the JSON form of a result.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import pyarrow as pa
+
+from .kept import Keeper
 
 _GEO = pa.struct([("actual_point", pa.string()), ("typical_point", pa.string())])
 _CAUSE = pa.struct(
@@ -265,13 +268,17 @@ class _Pieces:
         self.batches[start:], self._nbytes[start:] = [batch], [batch.nbytes]
 
 
-class Results:
+class Results(Keeper):
     """All results of one job: what is final, and the interim results that will go away."""
+
+    KEPT: ClassVar = {"final_buckets": int, "_sweep": bool}
 
     def __init__(self) -> None:
         self._final = _pieces()
         self._interim = _pieces()
         self._sweep = True
+        self.final_buckets = 0
+        """How many final buckets there have been."""
 
     def acknowledge(self) -> None:
         """Marks the interim results as due to go with the next bucket, as a flush and an open do."""
@@ -293,6 +300,7 @@ class Results:
             self._interim = _pieces()
             self._sweep = False
         into = self._interim if interim else self._final
+        self.final_buckets += 0 if interim else buckets.num_rows
         into["buckets"].append(buckets)
         into["records"].append(records)
         for kind, batches in (("model_plot", model_plot), ("influencers", influencers)):
@@ -303,11 +311,6 @@ class Results:
         """All results of a kind in the order they came, interim ones last."""
         interim = [] if exclude_interim else self._interim[kind].batches
         return pa.Table.from_batches([*self._final[kind].batches, *interim], SCHEMAS[kind])
-
-    @property
-    def final_buckets(self) -> int:
-        """How many final buckets there are."""
-        return self._final["buckets"].rows
 
 
 SCHEMAS = {"buckets": BUCKETS, "records": RECORDS, "influencers": INFLUENCERS, "model_plot": MODEL_PLOT}

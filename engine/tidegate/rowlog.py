@@ -11,9 +11,9 @@ whichever is less. A median needs every value: the rows of jobs that ask for one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from tidegate_kernels import influence as kernels
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .cells import I32, I64
+from .kept import INSIDE, Keeper, require
+from .keys import require_within
 from .lanes import LaneKey
 from .passes import Pass
 from .rows import Rows, Source
@@ -119,14 +121,40 @@ class _Piece:
         columns = {name: _own(column) for name, column in self.columns.items()}
         return replace(self, columns=columns, is_owned=True)
 
+    def require_whole(self, may_lack: Set[Any]) -> None:
+        """Sees that restored groups, runs and columns fit; of some names columns may be empty."""
+        sizes = {len(column) for name, column in self.columns.items() if len(column) or name not in may_lack}
+        require(len(sizes) == 1, "the columns of rows of open buckets are not of one length")
+        [size] = sizes
+        groups = (self.first_g, self.last_g, self.rows_g)
+        require(all(len(array) == len(self.bucket_g) for array in groups), "groups of rows do not fit")
+        for start, stop, most in (
+            (self.start_u, self.stop_u, size),
+            (self.first_g, self.last_g, len(self.start_u)),
+        ):
+            fits = len(start) == len(stop) and bool(((start >= 0) & (start <= stop) & (stop <= most)).all())
+            require(fits, "rows of open buckets lie outside of their columns")
+        length = np.append(0, np.cumsum(self.stop_u - self.start_u))
+        rows_g = length[self.last_g] - length[self.first_g]
+        require(
+            np.array_equal(rows_g, self.rows_g), "rows of open buckets are not as many as their runs have"
+        )
+
     def rows(self) -> I64:
         """The places of its rows, bucket by bucket."""
         runs = _ranges(self.first_g, self.last_g)
         return _ranges(self.start_u[runs], self.stop_u[runs])
 
 
-class RowLog:
+class RowLog(Keeper):
     """The rows of all open buckets of a job; without a lane to follow it keeps nothing."""
+
+    KEPT: ClassVar = {
+        "_fold_at": int,
+        "_pieces": list[_Piece],
+        "_places": list[tuple[int, int]],
+        "_folded": INSIDE,
+    }
 
     def __init__(self, lanes: Mapping[LaneKey, Followed], fold_rows: int | None = None) -> None:
         self._lanes = {key: lane for key, lane in lanes.items() if lane.fields}
@@ -144,6 +172,39 @@ class RowLog:
         arrays = {id(array): array for piece in self._pieces for array in piece.columns.values()}
         folded = (statistics for fields in self._folded.values() for statistics in fields.values())
         return sum(array.nbytes for array in arrays.values()) + sum(one.nbytes for one in folded)
+
+    @property
+    def _places(self) -> list[tuple[int, int]]:
+        """The lanes, by their number, and buckets that have folded rows."""
+        numbers = {key: k for k, key in enumerate(self._lanes)}
+        return [(numbers[key], bucket) for key, bucket in self._folded]
+
+    @_places.setter
+    def _places(self, places: list[tuple[int, int]]) -> None:
+        keys = list(self._lanes)
+        for number, _ in places:
+            require_within(np.array([number]), len(keys), "the lane of folded rows")
+        self._folded = {(keys[k], bucket): self._lanes[keys[k]].statistics() for k, bucket in places}
+
+    def _resume(self) -> None:
+        names: tuple[Any, ...] = (*self._lanes, *self._fields, *self._sources)
+        for piece in self._pieces:
+            require(
+                piece.columns.keys() == set(names), "rows of open buckets do not have the columns of the job"
+            )
+            for name in names:
+                kind = np.int32 if name in self._lanes else _type_of(name)
+                require(piece.columns[name].dtype == kind, f"the column {name} has another kind of numbers")
+            piece.require_whole(may_lack=set(self._lanes))
+
+    def require_series(self, n_series: Mapping[LaneKey, int]) -> None:
+        """Sees that rows are of no more series than every lane has."""
+        for piece in self._pieces:
+            for key in self._lanes:
+                require_within(piece.columns[key], n_series[key], "the series of a row", least=-2)
+        for (key, _), fields in self._folded.items():
+            for statistics in fields.values():
+                require_within(statistics.slot_p, n_series[key], "the series of folded rows")
 
     def follows(self, key: LaneKey) -> tuple[str, ...]:
         """The fields that are followed in a lane."""

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .cells import F64, I32, I64
-from .keys import U64
+from .kept import require
+from .keys import U64, require_within
+from .timefield import LATEST_MS
 
 Source = tuple[str, str | None]
 """What is gathered, and of which field: ("count", None), ("number", field), ("value", field) ..."""
@@ -48,6 +50,19 @@ class Rows:
         if kind in ("distinct", "info"):
             return self.hashes[name]
         return self.columns["number" if kind in ("value", "sum") else kind, name]
+
+    def require_like(self, other: Rows, codes: Mapping[str, int]) -> None:
+        """Sees that restored rows have the columns that others have, and of every field so many codes."""
+        fits = self.codes.keys() == other.codes.keys() and self.columns.keys() == other.columns.keys()
+        fits = fits and self.hashes.keys() == other.hashes.keys()
+        require(fits, "rows do not have the columns of the job")
+        columns: list[Any] = [*self.codes.values(), *self.columns.values(), *self.hashes.values()]
+        columns += [self.weight] if len(other.weight) else []
+        require(all(len(column) == len(self) for column in columns), "columns of rows are not of one length")
+        require(len(other.weight) or not len(self.weight), "rows have a weight")
+        require_within(self.time, LATEST_MS + 1, "the time of a row")
+        for name, column in self.codes.items():
+            require_within(column, codes[name], f"the code of a row's {name}")
 
     def _each(self, change: Callable[[Any], Any]) -> Rows:
         """The rows with a change made to every array."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from tidegate_kernels import gather as kernels
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .cells import F64, I32, ClosedCells
-from .keys import U64
+from .kept import Keeper, require
+from .keys import U64, require_within
 from .passes import Pass, Span
 from .threads import Work
 
@@ -53,6 +54,9 @@ class Stream(Protocol):
     def reset(self, first: int, last: int) -> None:
         """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
 
+    def require_series(self, n_series: int) -> None:
+        """Sees that what was restored is of so many series."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
@@ -87,8 +91,10 @@ class Numbers:
             self.position, self.next = np.full(size, -1, np.int32), 0
 
 
-class CellStream:
+class CellStream(Keeper):
     """Counts, or counts with the moments and extremes of a value, of every series and bucket."""
+
+    KEPT: ClassVar = {"_open_cells": ClosedCells}
 
     def __init__(self, span: Span, *, valued: bool) -> None:
         self._span = span
@@ -187,6 +193,23 @@ class CellStream:
         self._open = parts[0] if len(parts) == 1 else _joined(parts)
         self._pieces = []
 
+    @property
+    def _open_cells(self) -> ClosedCells:
+        """The cells of the open buckets, as they are kept."""
+        self._settle()
+        return self._open
+
+    @_open_cells.setter
+    def _open_cells(self, cells: ClosedCells) -> None:
+        self._open = cells
+
+    def _resume(self) -> None:
+        require_cells(self._open, self._width)
+
+    def require_series(self, n_series: int) -> None:
+        """Sees that what was restored is of so many series."""
+        require_within(self._open.series_c, n_series, "the series of an open cell")
+
     def close(self, end: int, first_whole: int) -> ClosedCells:
         """The cells of every bucket that ends by `end`, which leave the stream; valid until rows come."""
         self._settle()
@@ -208,6 +231,14 @@ class CellStream:
         begin, end = np.searchsorted(self._open.bucket_c, (first, last))
         parts = [_part(self._open, slice(0, begin)), _part(self._open, slice(end, len(self._open)))]
         self._open = _joined(parts)
+
+
+def require_cells(cells: ClosedCells, width: int) -> None:
+    """Sees that restored cells are parallel arrays, bucket by bucket."""
+    n = len(cells)
+    fits = cells.width == width and len(cells.series_c) == n and len(cells.record_c) == n * width
+    require(fits, f"its arrays are not those of {n} cells of {width} numbers")
+    require(bool((np.diff(cells.bucket_c) >= 0).all()), "its cells are not bucket by bucket")
 
 
 def empty_cells(size: int, width: int) -> ClosedCells:

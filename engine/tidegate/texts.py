@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ from tidegate_kernels import distinct as kernels
 from tidegate_kernels import information as text_kernels
 
 from .cells import I64
+from .kept import INSIDE, Keeper, require
 from .keys import U8, U64, Interner, index_buffers, no_such_value, text_buffers
 from .valuetext import as_text
 
@@ -56,7 +57,7 @@ class Table(NamedTuple):
     arena: U8
 
 
-class TextStore:
+class TextStore(Keeper):
     """The texts of one field by their hashes, until they are not needed any more.
 
     >>> store = TextStore()
@@ -65,6 +66,8 @@ class TextStore:
     >>> len(store), none
     (1, 0)
     """
+
+    KEPT: ClassVar = {"_names": INSIDE, "_hash_of": U64, "_swept": int}
 
     def __init__(self) -> None:
         self._names = Interner()
@@ -113,6 +116,9 @@ class TextStore:
         self._names.codes(kept)
         self._hash_new()
         self._swept = self.nbytes
+
+    def _resume(self) -> None:
+        require(len(self._hash_of) == len(self._names), "there are not as many hashes as texts")
 
 
 def _hashed(text: pa.LargeStringArray) -> U64:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import TimeError
+from .kept import require
 
 DAY_MS = 86_400_000
+_LAST_MS = 1 << 53  # beyond all times there are
 MAX_FILLED_BUCKETS = 100_000
 """A believed gap of more buckets is passed over as a skip does, not filled with empty ones."""
 MAX_ADVANCE_BUCKETS = 10_000_000
@@ -51,6 +53,13 @@ class Timeline:
     """Start of the first bucket that the job can have seen whole; earlier ones give no results."""
     skipped_buckets: int = 0
     """Buckets passed over by skips, and by events: the model's clock does not count them."""
+
+    def require_whole(self) -> None:
+        """Sees that restored times are boundaries of buckets."""
+        ends = self.finalized_end, self.first_whole
+        require((ends[0] is None) == (ends[1] is None), "it has begun and not begun")
+        fits = all(end is None or (end % self.span_ms == 0 and 0 <= end <= _LAST_MS) for end in ends)
+        require(fits and self.skipped_buckets >= 0, f"{ends} are no ends of buckets")
 
     def floor(self, time_ms: int) -> int:
         """Start of the bucket that holds the time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,8 @@ from tidegate_kernels import influence as kernels
 from tidegate_kernels.fold import COUNT, DEVIATION, MAX, MIN, ORIGIN, RECORD_SIZE, SQUARES
 
 from .cells import F64, I32, I64
-from .keys import PairTable
+from .kept import INSIDE, Keeper, require
+from .keys import PairTable, require_within
 from .rows import WEIGHT, Source
 
 T = TypeVar("T", bound=np.generic)
@@ -20,7 +21,7 @@ _MOST_PAIRS = (1 << 31) - 1
 FEW_PAIRS = 1 << 6
 
 
-class ValueStatistics:
+class ValueStatistics(Keeper):
     """Records, moments and distinct values of every pair of a value and a slot: a series or a result.
 
     Rows that stand for many records, by a column `rows.WEIGHT`, count as often; what is summed or
@@ -29,13 +30,25 @@ class ValueStatistics:
     other.
     """
 
+    KEPT: ClassVar = {"_pairs": INSIDE, "_rows": F64, "_record": dict[Source, F64], "_distinct": INSIDE}
+
     def __init__(self, numbers: Iterable[Source], distinct: Iterable[Source], room: int = FEW_PAIRS) -> None:
         self._pairs = PairTable(room)
         self._rows: F64 = np.zeros(0)
         self._record: dict[Source, F64] = {source: np.zeros(0) for source in numbers}
         self._distinct = {source: PairTable() for source in distinct}
         """Pairs of a distinct value's code and a number of `_pairs`."""
+        self._numbers = tuple(self._record)
         self._by_slot: tuple[I64, I32] | None = None
+
+    def _resume(self) -> None:
+        room = len(self._rows)
+        require(len(self) <= room, f"there is no room for {len(self)} pairs")
+        require(tuple(self._record) == self._numbers, "there are records of other fields than the job has")
+        for record in self._record.values():
+            require(len(record) == room * RECORD_SIZE, "records and pairs are not as many")
+        for table in self._distinct.values():
+            require_within(table.right[: len(table)], len(self), "a pair")
 
     def __len__(self) -> int:
         return len(self._pairs)
