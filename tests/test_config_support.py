@@ -53,7 +53,6 @@ UNSUPPORTED = [
         f"{AC}.use_per_partition_normalization",
         "use_per_partition_normalization 'true'",
     ),
-    (job(renormalization_window_days=7), "renormalization_window_days", "renormalization_window_days 7"),
     (job(results_retention_days=30), "results_retention_days", "results_retention_days 30"),
     (
         job(background_persist_interval="2h"),
@@ -101,7 +100,7 @@ def test_harmless_settings_are_supported():
             custom_settings={},
             analysis_limits={"model_memory_limit": "64mb", "categorization_examples_limit": 5},
             model_plot_config={"enabled": True, "terms": "a", "annotations_enabled": True},
-            renormalization_window_days=0,
+            renormalization_window_days=7,
             allow_lazy_open=True,
             results_index_name="shared",
             **{RETENTION: 10, DAILY: 1},

@@ -39,6 +39,9 @@ class Changes:
     def _settled(self, verb: str) -> AbstractContextManager[None]:
         raise NotImplementedError
 
+    def _follow_config(self, config: JobConfig) -> None:
+        raise NotImplementedError
+
     def _recorded(self, call: Call) -> AbstractContextManager[None]:
         raise NotImplementedError
 
@@ -56,6 +59,7 @@ class Changes:
                 self._engine.set_calendars(now.calendars)
             if now.config != before.config:
                 self._engine.update(now.config)
+                self._follow_config(now.config)
             if now.config != before.config or now.filters != before.filters:
                 self._engine.set_rules(now.config.analysis_config.detectors, FilterSet(now.filters))
 

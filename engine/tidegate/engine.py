@@ -410,6 +410,8 @@ class Engine(Keeper):
             if stretch.skips_result:  # as unremarkable as can be
                 least = np.zeros_like(least)
             score_r, log_p_b, score_b = self.history.score(ranked, least, scored, events, run)
+        else:
+            self.history.pass_over(run)
         worst = ranked.least_probable()
         written, score_r = ranked.only(worst), score_r[worst]
         whole = BucketScores("bucket_time", log_p_b, score_b)

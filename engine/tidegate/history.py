@@ -10,6 +10,7 @@ from tidegate_kernels import score as kernels
 
 from .cells import F64, I64
 from .kept import INSIDE, Keeper
+from .marks import Marks
 from .model import Run
 from .ranked import Ranked
 from .timeline import DAY_MS
@@ -22,12 +23,14 @@ class History(Keeper):
     since then as much or more has become frequent.
     """
 
-    KEPT: ClassVar = {"_state": INSIDE, "_usual": INSIDE}
+    KEPT: ClassVar = {"_state": INSIDE, "_usual": INSIDE, "marks": INSIDE}
 
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
         self._state: F64 = np.zeros(kernels.HISTORY_SIZE)
         self._usual: F64 = np.zeros(2)
+        self.marks = Marks(span_ms)
+        """The history of records at fixed steps of data time, by which past scores are ranked."""
 
     def score(
         self, ranked: Ranked, min_log_p_b: F64, scored_b: I64, events_b: I64, run: Run
@@ -39,6 +42,7 @@ class History(Keeper):
         buckets = len(run.calendar)
         score_r = np.empty(len(ranked))
         log_p_b, score_b = np.empty(buckets), np.empty(buckets)
+        step, marks = self.marks.of_pass(run)
         kernels.score_buckets(
             ranked.column("bucket_r"),
             ranked.column("log_p_r"),
@@ -49,8 +53,10 @@ class History(Keeper):
             run.calendar.bucket_to,
             self._span_ms,
             int(run.learn),
+            step,
             self._state,
             np.empty_like(self._state),
+            marks,
             score_r,
             log_p_b,
             score_b,
@@ -59,11 +65,9 @@ class History(Keeper):
             kernels.track_events(events_b, min(max(DAY_MS // self._span_ms, 12), 1000), self._usual)
         return score_r, log_p_b, score_b
 
-    def record_ceilings(self, log_p: F64) -> F64:
-        """The most that records of these log-probabilities can score by their rank in the history so far."""
-        ceilings = np.empty(len(log_p))
-        kernels.rank_records(log_p, self._state, ceilings)
-        return ceilings
+    def pass_over(self, run: Run) -> None:
+        """Takes in a pass in which nothing was scored."""
+        self.marks.pass_over(run, self._state)
 
     def completeness(self, events_b: I64) -> F64:
         """The share of its usual records that every bucket has so far, at most 1."""

@@ -41,6 +41,7 @@ from .influence import (
 from .kept import INSIDE, Keeper
 from .keys import Interner, MemberSpace
 from .lanes import Lane, LaneKey, key_of
+from .marks import Marks
 from .model import Run
 from .ranked import Ranked
 from .resultcolumns import Frame, common_columns, filled_columns, probability
@@ -139,7 +140,7 @@ class Blame:
 class Influencers(Keeper):
     """The influencer fields of a job, the rows of its open buckets, and past scores of values."""
 
-    KEPT: ClassVar = {"log": INSIDE, "_past_values": INSIDE, "_past_buckets": INSIDE}
+    KEPT: ClassVar = {"log": INSIDE, "_past_values": INSIDE, "_past_buckets": INSIDE, "marks": INSIDE}
 
     def __init__(
         self,
@@ -158,6 +159,8 @@ class Influencers(Keeper):
         self.log = RowLog({key: self._followed(key, lane) for key, lane in lanes.items()})
         self._past_values = [np.zeros(kernels.HISTORY_SIZE) for _ in self.fields]
         self._past_buckets = [np.zeros(kernels.HISTORY_SIZE) for _ in self.fields]
+        self.marks = [Marks(span_ms) for _ in self.fields]
+        """By field: the history of its values at fixed steps of data time."""
 
     def _resume(self) -> None:
         self.log.require_series({key: len(lane.keys) for key, lane in self._lanes.items()})
@@ -283,9 +286,8 @@ class Influencers(Keeper):
         log_p, largest = -log_sum[kept], largest[kept]
         order = np.lexsort((text_order(value, self._names[self.fields[at]]), log_p, bucket))
         bucket, value, log_p, largest = bucket[order], value[order], log_p[order], largest[order]
-        score, _ = self._ranked(
-            self._past_values[at], bucket, log_p, np.minimum(_absolute(-log_p), largest), scored_b, run
-        )
+        past, score = self._past_values[at], np.minimum(_absolute(-log_p), largest)
+        score, _ = self._ranked(past, bucket, log_p, score, scored_b, run, self.marks[at])
         place = np.arange(len(bucket)) - np.searchsorted(bucket, bucket)
         chosen = np.flatnonzero((score > 0.0) & (place < MAX_INFLUENCERS_PER_BUCKET))
         field = np.full(len(chosen), at)
@@ -316,12 +318,20 @@ class Influencers(Keeper):
         return BucketScores(self.fields[at], np.maximum(log_p_b, bucket_b.log_p_b), score_b)
 
     def _ranked(
-        self, past: F64, bucket: I64, log_p: F64, score: F64, scored_b: I64, run: Run
+        self,
+        past: F64,
+        bucket: I64,
+        log_p: F64,
+        score: F64,
+        scored_b: I64,
+        run: Run,
+        marked: Marks | None = None,
     ) -> tuple[F64, tuple[F64, F64]]:
         """Scores as their rank in the history allows, and log-probabilities and scores of the buckets."""
         calendar = run.calendar
         n = len(calendar)
         score_r, log_p_b, score_b = np.empty(len(bucket)), np.empty(n), np.empty(n)
+        step, marks = (0, np.empty(0)) if marked is None else marked.of_pass(run)
         kernels.score_buckets(
             bucket,
             log_p,
@@ -332,19 +342,15 @@ class Influencers(Keeper):
             calendar.bucket_to,
             self._span_ms,
             int(run.learn),
+            step,
             past,
             np.empty_like(past),
+            marks,
             score_r,
             log_p_b,
             score_b,
         )
         return score_r, (log_p_b, score_b)
-
-    def ceilings(self, field: str, log_p: F64) -> F64:
-        """The most that values of a field can score by their rank in its history so far."""
-        ceilings = np.empty(len(log_p))
-        kernels.rank_records(log_p, self._past_values[self.fields.index(field)], ceilings)
-        return ceilings
 
     def of_records(self, found: Influences, n_records: int) -> pa.Array | None:
         """The influencers of records, null for those without any; None for a job without influencers."""

@@ -17,6 +17,7 @@ from .calls import ADVANCED, DRAINED, SKIPPED, Call, Flush, Piece, pieces
 from .changes import Changes
 from .config import EventCalendar, Filter, JobConfig, read_calendars, read_filters
 from .counts import DataCounts
+from .current import CurrentScores
 from .engine import Engine, Stop, require_room
 from .errors import RequestError, SnapshotError, StateError, StoreError
 from .filters import FilterSet
@@ -432,7 +433,12 @@ class Job(Changes, Outcome, Keeper):
         engine = Engine(self.config, self._intake.names, texts, self._threads, results)
         engine.set_calendars(self._calendars)
         engine.set_rules(self.config.analysis_config.detectors, FilterSet(self._filters))
+        self._current = CurrentScores(self.config, results, engine.history, engine.influencers)
         return engine
+
+    def _follow_config(self, config: JobConfig) -> None:
+        """Lets past scores go by a changed configuration."""
+        self._current.set_config(config)
 
     def _new_results(self) -> Results:
         """Where the results of the engine go."""

@@ -84,6 +84,11 @@ class Run:
     completeness_b: F64 | None = None
     """Interim only: the share of its usual records that every open bucket has so far."""
 
+    @property
+    def is_interim(self) -> bool:
+        """Whether the buckets are open still."""
+        return self.completeness_b is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:

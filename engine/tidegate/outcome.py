@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from . import categories, renormal
+from . import categories
 from .config import JobConfig
+from .current import CurrentScores
 from .engine import Engine
 from .forecasts import Forecasts
 from .intake import Intake
@@ -19,6 +20,7 @@ class Outcome:
 
     config: JobConfig
     _engine: Engine
+    _current: CurrentScores
     _intake: Intake
     _forecasts: Forecasts
     _lock: threading.RLock
@@ -26,17 +28,12 @@ class Outcome:
     def buckets(self, *, exclude_interim: bool = False) -> pa.Table:
         """The bucket results so far, in time order, interim ones last; schema `results.BUCKETS`."""
         with self._lock:
-            table = self._engine.results.table("buckets", exclude_interim=exclude_interim)
-            return renormal.buckets(table, self._records(exclude_interim=True))
+            return self._current.table("buckets", exclude_interim=exclude_interim)
 
     def records(self, *, exclude_interim: bool = False) -> pa.Table:
         """The anomaly records so far, bucket by bucket; schema `results.RECORDS`."""
         with self._lock:
-            return self._records(exclude_interim=exclude_interim)
-
-    def _records(self, *, exclude_interim: bool) -> pa.Table:
-        table = self._engine.results.table("records", exclude_interim=exclude_interim)
-        return renormal.records(table, self._engine.history)
+            return self._current.table("records", exclude_interim=exclude_interim)
 
     def influencers(self, *, exclude_interim: bool = False) -> pa.Table:
         """The values that records are blamed on so far, by time, then by score; `results.INFLUENCERS`.
@@ -44,8 +41,7 @@ class Outcome:
         Empty unless ``analysis_config`` of the job names `influencers`.
         """
         with self._lock:
-            table = self._engine.results.table("influencers", exclude_interim=exclude_interim)
-            return renormal.influencers(table, self._records(exclude_interim=True), self._engine.influencers)
+            return self._current.table("influencers", exclude_interim=exclude_interim)
 
     def model_plot(self) -> pa.Table:
         """What the plotted series were expected to be, final bucket by final bucket; `results.MODEL_PLOT`.

@@ -28,6 +28,7 @@ BUCKET_BINS = BINS + 1
 BUCKET_TOTAL = 2 * BINS + 1
 DAY = 2 * BINS + 2  # day number up to which the counts are decayed
 HISTORY_SIZE = 2 * BINS + 8
+MARK_SIZE = BINS + 1  # what of a history past scores are ranked by: RECORD_BINS and RECORD_TOTAL
 
 BINS_PER_E = 5.5  # bins per factor e of 1 + s: 64 reach s = 1e5
 KEEP_PER_DAY = 0.9885  # counts halve in 60 days
@@ -62,10 +63,16 @@ def log_added(log_sum: float, s: float) -> float:
 
 
 @device
-def rank_ceiling(history: Array, bins: int, total: float, s: float) -> float:
-    """The most s can score by its rank: 100 / (1 + q / RANK_HALF); 100 with fewer than one past s.
+def bin_place(s: float) -> float:
+    """Where in the bins of a history s lies: BINS_PER_E ln(1 + s)."""
+    return BINS_PER_E * math.log(1.0 + s)
 
-    With x = BINS_PER_E ln(1 + s) and k = min(floor(x), BINS - 1)::
+
+@device
+def ceiling_at(history: Array, bins: int, total: float, x: float) -> float:
+    """The most an s can score by its rank: 100 / (1 + q / RANK_HALF); 100 with fewer than one past s.
+
+    With x its `bin_place` and k = min(floor(x), BINS - 1)::
 
         above    bins[k] max(k + 1 - x, 0) + bins[k + 1] + bins[k + 2] + ...
         q        max(above - 2 sqrt(above) - 1, 0) / total
@@ -74,9 +81,8 @@ def rank_ceiling(history: Array, bins: int, total: float, s: float) -> float:
     """
     if total < 1.0:
         return 100.0
-    at = BINS_PER_E * math.log(1.0 + s)
-    k = min(int(at), BINS - 1)
-    above: float = history[bins + k] * max(1.0 - (at - k), 0.0)
+    k = min(int(x), BINS - 1)
+    above: float = history[bins + k] * max(1.0 - (x - k), 0.0)
     for j in range(k + 1, BINS):
         above += history[bins + j]
     above -= 2.0 * math.sqrt(above) + 1.0
@@ -87,7 +93,7 @@ def rank_ceiling(history: Array, bins: int, total: float, s: float) -> float:
 @device
 def remember(history: Array, bins: int, s: float) -> None:
     """Counts s in its bin."""
-    history[bins + min(int(BINS_PER_E * math.log(1.0 + s)), BINS - 1)] += 1.0
+    history[bins + min(int(bin_place(s)), BINS - 1)] += 1.0
 
 
 @device
@@ -103,7 +109,7 @@ def age_history(history: Array, day: int) -> None:
 
 @kernel(
     "i64(in i64[], in f64[], in f64[], in f64[], in i64[], i64, i64, i64, i64,"
-    " out f64[], out f64[], out f64[], out f64[], out f64[])"
+    " i64, out f64[], out f64[], out f64[], out f64[], out f64[], out f64[])"
 )
 def score_buckets(
     bucket_r: Array,
@@ -115,8 +121,10 @@ def score_buckets(
     bucket_to: int,
     span_ms: int,
     learn: int,
+    step: int,
     history: Array,
     scratch: Array,
+    marks: Array,
     score_r: Array,
     bucket_log_p: Array,
     bucket_score: Array,
@@ -125,21 +133,22 @@ def score_buckets(
 
     The results of a bucket are those of all its series with p below SIGNIFICANT. ``history`` is HISTORY_SIZE
     zeros for a new job. With ``learn`` 0 a copy in ``scratch`` (as
-    long) is used. Returns the number of records scored.
+    long) is used. After every bucket whose number plus one is a multiple of ``step`` (0: after none) what
+    MARK_SIZE says of ``history`` is put behind what ``marks`` have. Returns the number of records scored.
     """
     past = history
     if learn == 0:
         for k in range(HISTORY_SIZE):
             scratch[k] = history[k]
         past = scratch
-    r = 0
+    r, marked = 0, 0
     for at in range(bucket_to - bucket_from):
         bucket = bucket_from + at
         age_history(past, bucket * span_ms // DAY_MS)
         start = r
         largest, log_sum = 0.0, 0.0
         while r < len(bucket_r) and bucket_r[r] <= bucket:
-            ceiling = rank_ceiling(past, RECORD_BINS, past[RECORD_TOTAL], -log_p_r[r])
+            ceiling = ceiling_at(past, RECORD_BINS, past[RECORD_TOTAL], bin_place(-log_p_r[r]))
             score_r[r] = min(series_score_r[r], ceiling)
             largest = max(largest, score_r[r])
             log_sum = log_added(log_sum, -log_p_r[r]) if r > start else -log_p_r[r]
@@ -148,7 +157,7 @@ def score_buckets(
         s = 0.0
         if scored > 0.0:
             s = -log_any(log_sum if r > start else -bucket_min_log_p[at], scored)
-            ceiling = rank_ceiling(past, BUCKET_BINS, past[BUCKET_TOTAL], s)
+            ceiling = ceiling_at(past, BUCKET_BINS, past[BUCKET_TOTAL], bin_place(s))
             bucket_score[at] = min(min(absolute_score(s), ceiling), largest)
             past[BUCKET_TOTAL] += 1.0
             remember(past, BUCKET_BINS, s)
@@ -158,15 +167,11 @@ def score_buckets(
         past[RECORD_TOTAL] += scored
         for k in range(start, r):
             remember(past, RECORD_BINS, -log_p_r[k])
+        if step > 0 and (bucket + 1) % step == 0:
+            for k in range(MARK_SIZE):
+                marks[marked + k] = history[k]
+            marked += MARK_SIZE
     return r
-
-
-@kernel("i64(in f64[], in f64[], out f64[])")
-def rank_records(log_p_r: Array, history: Array, ceiling_r: Array) -> int:
-    """The most that records can score by their rank in the history as it is; returns their number."""
-    for r in range(len(log_p_r)):
-        ceiling_r[r] = rank_ceiling(history, RECORD_BINS, history[RECORD_TOTAL], -log_p_r[r])
-    return len(log_p_r)
 
 
 @kernel("i64(in i64[], i64, out f64[])")

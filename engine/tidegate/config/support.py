@@ -27,12 +27,8 @@ def _settings(config: JobConfig) -> Iterator[tuple[str, str]]:
         yield from ((f"{path}.{key}", what) for key, what in _of_detector(detector))
     for key, what in _of_analysis(config.analysis_config):
         yield f"analysis_config.{key}", what
-    for key in ("renormalization_window_days", "results_retention_days"):
-        days = getattr(config, key)
-        # No renormalization is what happens anyway; no retention would be a deletion.
-        harmless = days == 0 and key == "renormalization_window_days"
-        if days is not None and not harmless:
-            yield key, f"{key} {days}"
+    if config.results_retention_days is not None:
+        yield "results_retention_days", f"results_retention_days {config.results_retention_days}"
     yield from _of_storage(config)
 
 

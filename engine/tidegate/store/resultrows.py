@@ -97,7 +97,9 @@ class ResultsView(JobsView):
         for chunk in self._found(where, values):
             yield chunk.first_row, self._rows_of(chunk)
 
-    def _found(self, where: str, values: Sequence[object], order: str = "is_interim, first_row") -> list[_Chunk]:
+    def _found(
+        self, where: str, values: Sequence[object], order: str = "is_interim, first_row"
+    ) -> list[_Chunk]:
         query = f"SELECT {_COLUMNS} FROM chunks WHERE {where} ORDER BY {order}"
         return [
             _Chunk(number, kind, bool(interim), *rest)
