@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .job import FlushAcknowledgement, Job
     from .overall import overall_buckets
     from .readers import read
+    from .store import Store
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "RequestError",
     "SnapshotError",
     "StateError",
+    "Store",
     "StoreError",
     "TidegateError",
     "TimeError",
@@ -61,6 +63,7 @@ _MODULES = {
     "Job": "job",
     "JobConfig": "config",
     "overall_buckets": "overall",
+    "Store": "store",
     "read": "readers",
 }
 

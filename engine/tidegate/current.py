@@ -40,7 +40,7 @@ class CurrentScores:
         table = with_column(table, CURRENT[kind], pa.array(score))
         if kind == "buckets":
             return with_lowered_influencers(table, score)
-        return _by_score(table, score, len(final)) if kind == "influencers" else table
+        return by_score(table, score, len(final)) if kind == "influencers" else table
 
     def _update(self) -> None:
         """Takes in the results that came since the last time."""
@@ -76,7 +76,7 @@ def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return table.set_column(at, table.schema.field(at), values)
 
 
-def _by_score(table: pa.Table, score: F64, final: int) -> pa.Table:
+def by_score(table: pa.Table, score: F64, final: int) -> pa.Table:
     """The results by time, then by score, the largest first; the final ones before the others."""
     time = table["timestamp"].to_numpy()
     order = np.lexsort((-score, time, np.arange(len(score)) >= final))

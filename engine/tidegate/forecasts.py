@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -75,17 +75,32 @@ class Forecasts(Keeper):
 
     def stats(self) -> dict[str, Any]:
         """What job statistics say of the forecasts, as the JSON API has it."""
-        kept = list(self._present().values())
-        if not kept:
-            return {"total": 0, "forecasted_jobs": 0}
-        return {
-            "total": len(kept),
-            "forecasted_jobs": 1,
-            "memory_bytes": _statistics([one.points.get_total_buffer_size() for one in kept]),
-            "records": _statistics([one.points.num_rows for one in kept]),
-            "processing_time_ms": _statistics([one.processing_time_ms for one in kept]),
-            "status": {"finished": len(kept)},
-        }
+        return statistics_of([info_of(one) for one in self._present().values()])
+
+    def replace(self, forecasts: Iterable[Forecast]) -> None:
+        """Keeps these instead of those that there are."""
+        self._kept = {one.forecast_id: one for one in forecasts}
+
+
+def info_of(forecast: Forecast) -> dict[str, int]:
+    """What statistics are made of."""
+    return {
+        "memory_bytes": forecast.points.get_total_buffer_size(),
+        "records": forecast.points.num_rows,
+        "processing_time_ms": forecast.processing_time_ms,
+    }
+
+
+def statistics_of(forecasts: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+    """What job statistics say of forecasts, by `info_of`."""
+    if not forecasts:
+        return {"total": 0, "forecasted_jobs": 0}
+    return {
+        "total": len(forecasts),
+        "forecasted_jobs": 1,
+        **{name: _statistics([one[name] for one in forecasts]) for name in forecasts[0]},
+        "status": {"finished": len(forecasts)},
+    }
 
 
 def _statistics(numbers: list[int]) -> dict[str, float]:

@@ -140,6 +140,10 @@ class Renormalizer:
         self._told = self._buckets.stop
         return _joined(parts)
 
+    def pass_over(self, history: History, influencers: Influencers) -> None:
+        """Takes note of steps whose results were loaded: they are done."""
+        _taken(history, influencers)
+
     def _of(self, kind: str) -> Sliding:
         return {"records": self._records, "buckets": self._buckets, "influencers": self._influencers}[kind]
 

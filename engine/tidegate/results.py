@@ -274,8 +274,8 @@ class Results(Keeper):
     KEPT: ClassVar = {"final_buckets": int, "_sweep": bool}
 
     def __init__(self) -> None:
-        self._final = _pieces()
-        self._interim = _pieces()
+        self._final = pieces()
+        self._interim = pieces()
         self._sweep = True
         self.final_buckets = 0
         """How many final buckets there have been."""
@@ -297,7 +297,7 @@ class Results(Keeper):
         if buckets.num_rows == 0:
             return
         if self._sweep:
-            self._interim = _pieces()
+            self._interim = pieces()
             self._sweep = False
         into = self._interim if interim else self._final
         self.final_buckets += 0 if interim else buckets.num_rows
@@ -316,5 +316,5 @@ class Results(Keeper):
 SCHEMAS = {"buckets": BUCKETS, "records": RECORDS, "influencers": INFLUENCERS, "model_plot": MODEL_PLOT}
 
 
-def _pieces() -> dict[str, _Pieces]:
+def pieces() -> dict[str, _Pieces]:
     return {kind: _Pieces(schema) for kind, schema in SCHEMAS.items()}

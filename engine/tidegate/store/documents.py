@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from .session import Session, as_json
 
-Collection = Literal["calendars", "filters"]
+Collection = Literal["calendars", "filters", "meta"]
 
 
 class DocumentsView(Session):

@@ -60,6 +60,8 @@ class Log:
         self._active: Segment | None = None
         self._end = START
         self._synced = 0
+        self._begun = START, 0, 0
+        """Where the last append began: end, sequence and what was synced."""
         self._refuses: str | None = None
         """Why nothing can be appended any more."""
 
@@ -105,7 +107,7 @@ class Log:
         """
         active, sequence = self._usable(), self.last_sequence + 1
         text = packed_head(head)
-        begun = self._end, self.last_sequence, self._synced
+        begun = self._begun = self._end, self.last_sequence, self._synced
         try:
             with storing(f"{active.path}: entry {sequence} cannot be written"):
                 place = sequence, self._synced
@@ -118,6 +120,17 @@ class Log:
             self._cut_back(active)
             raise
         return sequence
+
+    def retract(self, sequence: int) -> None:
+        """Takes back the last entry, if it is of this sequence: what it asked for was not answered."""
+        active = self._usable()
+        if sequence != self.last_sequence or self._begun[1] != sequence - 1:
+            return
+        with storing(f"{active.path}: entry {sequence} cannot be taken back"):
+            os.ftruncate(active.file, self._begun[0])
+            os.fdatasync(active.file)
+        self._end, self.last_sequence, synced = self._begun
+        self._synced = min(synced, self.last_sequence)
 
     def sync(self) -> None:
         """Returns when all entries are on the disk.

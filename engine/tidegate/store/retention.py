@@ -1,0 +1,53 @@
+"""Which model snapshots and results have been kept long enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from ..config import JobConfig
+from ..timeline import DAY_MS
+
+
+class Dated(Protocol):
+    """A snapshot, as far as its retention goes."""
+
+    @property
+    def timestamp(self) -> int: ...
+
+    @property
+    def retain(self) -> bool: ...
+
+
+T = TypeVar("T", bound=Dated)
+
+
+def expired_snapshots(snapshots: Sequence[T], config: JobConfig) -> list[T]:
+    """The snapshots that are to go, of all of a job.
+
+    Measured from the newest one: those of more than ``model_snapshot_retention_days``; of those older
+    than ``daily_model_snapshot_retention_after_days`` all but the first of each day. Those that are to
+    be retained stay, and the two newest, whatever their age.
+    """
+    ordered = sorted(snapshots, key=lambda one: one.timestamp)
+    if not ordered:
+        return []
+    newest = ordered[-1].timestamp
+    oldest_kept = newest - config.model_snapshot_retention_days * DAY_MS
+    all_kept = newest - config.daily_model_snapshot_retention_after_days * DAY_MS
+    gone, days = [], set()
+    for one in ordered[:-2]:
+        day = one.timestamp // DAY_MS
+        is_daily = day not in days
+        if one.timestamp >= oldest_kept:
+            days.add(day)
+        if not one.retain and (one.timestamp < oldest_kept or (one.timestamp < all_kept and not is_daily)):
+            gone.append(one)
+    return gone
+
+
+def oldest_result(config: JobConfig, newest_ms: int | None) -> int | None:
+    """The time before which results have been kept long enough; None: they are kept for ever."""
+    if newest_ms is None or config.results_retention_days is None:
+        return None
+    return newest_ms - config.results_retention_days * DAY_MS
