@@ -106,7 +106,7 @@ class _Plan:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> _Plan:
         if rng.random() < 0.75:
-            return cls(int(rng.integers(1, 400)), None)
+            return cls(int(np.exp(rng.uniform(0.0, np.log(1500.0)))), None)
         return cls(None, float(rng.uniform(0.0, 0.3)))
 
     def start(self) -> None:

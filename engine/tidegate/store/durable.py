@@ -74,6 +74,7 @@ class StoredJob(Job):
         """Takes the state of a snapshot, and does again what was logged since."""
         if restored.state is not None:
             self._restore(restored.state)
+        self._engine.results.acknowledge()
         self._forecasts.replace(self._home.forecasts())
         self._sequence, self._settings_version = restored.sequence, restored.settings_version
         self._home.forget_from(restored.watermark)
@@ -81,13 +82,26 @@ class StoredJob(Job):
         for entry, stage in restored.entries():
             self._repeat(entry, stage)
             self._commit_again(restored, entry.sequence)
-        if self._home.forget_from(self._engine.timeline.finalized_end):
-            self._load_scores()
+        self._catch_up(restored)
         self._is_replaying = False
         self._engine.results.acknowledge()
         with self._guard():
             self._follow_settings()
             self._commit(always=True)
+
+    def _catch_up(self, restored: Restored) -> None:
+        """Comes as far as the results in the database are, or drops what was lost of a log with them.
+
+        Closing and forecasting gather what is buffered, and are not in the log.
+        """
+        line, watermark = self._engine.timeline, restored.watermark
+        if watermark is None or line.is_past(watermark):
+            return
+        self._engine.drain(lambda: False)
+        self._commit_again(restored, restored.applied)
+        if not line.is_past(watermark):
+            self._home.forget_from(line.finalized_end or 0)
+            self._load_scores()
 
     def _load_scores(self) -> None:
         """Lets renormalisation go on with the results that the database has."""
