@@ -53,16 +53,6 @@ UNSUPPORTED = [
         f"{AC}.use_per_partition_normalization",
         "use_per_partition_normalization 'true'",
     ),
-    (job(results_retention_days=30), "results_retention_days", "results_retention_days 30"),
-    (
-        job(background_persist_interval="2h"),
-        "background_persist_interval",
-        "background_persist_interval '2h'",
-    ),
-    (job(**{RETENTION: 9}), RETENTION, f"{RETENTION} 9"),
-    (job(**{RETENTION: 0}), RETENTION, f"{RETENTION} 0"),
-    (job(**{DAILY: 2}), DAILY, f"{DAILY} 2"),
-    (job(results_index_name="mine"), "results_index_name", "results_index_name 'custom-mine'"),
 ]
 
 
@@ -102,8 +92,10 @@ def test_harmless_settings_are_supported():
             model_plot_config={"enabled": True, "terms": "a", "annotations_enabled": True},
             renormalization_window_days=7,
             allow_lazy_open=True,
-            results_index_name="shared",
-            **{RETENTION: 10, DAILY: 1},
+            results_index_name="mine",
+            results_retention_days=30,
+            background_persist_interval="2h",
+            **{RETENTION: 9, DAILY: 2},
         )
     )
     config.require_supported()

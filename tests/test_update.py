@@ -129,7 +129,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "analysis_config.detectors[1].custom_rules[0].scope.k.filter_id",
         "No filter with id [f] exists",
     ),
-    ({"results_retention_days": 3}, "results_retention_days", "not supported yet"),
+    ({"results_retention_days": -3}, "results_retention_days", "cannot be less than 0"),
 ]
 
 

@@ -107,10 +107,14 @@ class Changes:
         with self._settled("update the job"):
             config = updated(self.config, changes, is_open=self._is_open)
             config.require_supported()
-            config.require_filters(self._filters)
+            config.require_filters(self._filters_at_hand())
             self._require_memory(config)
             self._change(replace(self.settings, config=config))
         return config
+
+    def _filters_at_hand(self) -> Sequence[Filter]:
+        """The filters that rules may name."""
+        return self._filters
 
     def _require_memory(self, config: JobConfig) -> None:
         """Refuses a limit below what the models take."""

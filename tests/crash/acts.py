@@ -108,10 +108,10 @@ def script(seed: int, length: int) -> Iterator[Act]:
         elif draw < 0.88:
             yield Act("snapshot", _on_job(lambda job: job.persist()))
         elif draw < 0.97:
-            yield Act("close", lambda store: store.close_job(JOB_ID))
+            yield Act("close", _on_job(lambda job: job.close()))
         else:
             yield Act("revert", _revert)
-    yield Act("close", lambda store: store.close_job(JOB_ID))
+    yield Act("close", _on_job(lambda job: job.close()))
 
 
 def _on_job(do: Callable[[Any], Any]) -> Callable[[Store], None]:

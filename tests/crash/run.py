@@ -87,10 +87,12 @@ class _Known:
     records: int = 0
     at_snapshot: int = 0
     has_snapshot: bool = False
+    has_begun: bool = False
 
     def did(self, act: Act) -> None:
         self.records += act.records
-        if act.name in ("snapshot", "close"):
+        self.has_begun |= act.name in ("post", "advance", "skip")
+        if act.name == "snapshot" or (act.name == "close" and self.has_begun):
             self.at_snapshot, self.has_snapshot = self.records, True
         elif act.name == "revert" and self.has_snapshot:
             self.records = self.at_snapshot

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .analysis import AnalysisConfig
 from .detector import Detector
@@ -27,21 +26,6 @@ def _settings(config: JobConfig) -> Iterator[tuple[str, str]]:
         yield from ((f"{path}.{key}", what) for key, what in _of_detector(detector))
     for key, what in _of_analysis(config.analysis_config):
         yield f"analysis_config.{key}", what
-    if config.results_retention_days is not None:
-        yield "results_retention_days", f"results_retention_days {config.results_retention_days}"
-    yield from _of_storage(config)
-
-
-def _of_storage(config: JobConfig) -> Iterator[tuple[str, str]]:
-    """What is kept, where and for how long, set to something else than the default."""
-    # allow_lazy_open lets a job wait for a node to run on; here there is always one, so it is harmless.
-    default: dict[str, Any] = {field.name: field.default for field in fields(config)}
-    retention, daily = "model_snapshot_retention_days", "daily_model_snapshot_retention_after_days"
-    default[daily] = min(default[daily], getattr(config, retention))
-    for key in ("background_persist_interval", retention, daily, "results_index_name"):
-        value = getattr(config, key)
-        if value != default[key]:
-            yield key, f"{key} {value}" if isinstance(value, int) else f"{key} '{value}'"
 
 
 def _of_detector(detector: Detector) -> Iterator[tuple[str, str]]:

@@ -258,8 +258,13 @@ class StoredJob(Job):
 
     def _change(self, settings: Settings) -> None:
         """Changes the configuration: in the database, from which the job takes it over."""
-        self._settings_version = self._home.save_config(settings.config)
+        self._home.save_config(settings.config)
+        settings, self._settings_version = self._home.settings()
         super()._change(settings)
+
+    def _filters_at_hand(self) -> Sequence[Filter]:
+        """All filters of the store."""
+        return self._home.filters()
 
     def set_calendars(self, calendars: Sequence[EventCalendar | Mapping[str, Any]]) -> None:
         """Refused: the calendars of a stored job belong to its store."""

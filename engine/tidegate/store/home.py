@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..calls import Call, Piece, Settings
-from ..config import JobConfig
+from ..config import Filter, JobConfig, read_filters
 from ..errors import SnapshotError, StoreError
 from ..forecast import Forecast
 from ..forecasts import Forecasts, info_of
@@ -268,13 +268,22 @@ class Home:
             now = settings_version(view)
             return None if now == version else (read_settings(view, self.job_id), now)
 
-    def save_config(self, config: JobConfig) -> int:
-        """Changes the configuration; returns the version of the settings."""
+    def settings(self) -> tuple[Settings, int]:
+        """The settings of now, and their version."""
+        with self._database.reading() as view:
+            return read_settings(view, self.job_id), settings_version(view)
+
+    def filters(self) -> tuple[Filter, ...]:
+        """All filters of the store."""
+        with self._database.reading() as view:
+            return read_filters(list(view.documents("filters").values()))
+
+    def save_config(self, config: JobConfig) -> None:
+        """Changes the configuration."""
         with self._database.transaction() as tx:
             tx.set_job(self.job_id, config=config.to_dict())
-            version = touch_settings(tx)
+            touch_settings(tx)
         self.config = config
-        return version
 
     def forecasts(self) -> list[Forecast]:
         """The forecasts that there are."""
