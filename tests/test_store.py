@@ -126,7 +126,9 @@ def test_a_job_is_opened_once(tmp_path: Path) -> None:
     with new_store(tmp_path) as store, Store(tmp_path) as other:
         job = store.open_job("web")
         for opener in (store, other):
-            with pytest.raises(StateError, match=r"Cannot open job \[web\] because it has already been opened"):
+            with pytest.raises(
+                StateError, match=r"Cannot open job \[web\] because it has already been opened"
+            ):
                 opener.open_job("web")
         job.close()
         other.open_job("web").close()
@@ -162,8 +164,10 @@ def test_deleting_one_job_leaves_the_other(tmp_path: Path) -> None:
             assert job.data_counts.processed_record_count == 0
             for part in range(4):
                 job.post(table(part))
-        assert results(job)["records"].drop_columns("job_id").equals(
-            results(in_memory(range(4)))["records"].drop_columns("job_id")
+        assert (
+            results(job)["records"]
+            .drop_columns("job_id")
+            .equals(results(in_memory(range(4)))["records"].drop_columns("job_id"))
         )
 
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -274,8 +273,8 @@ class Job(Changes, Outcome, Keeper):
             self._moved(flush.skip, stop)
             stage = SKIPPED
         if flush.advance is not None and not stop():
-            is_there = stop if until is None else partial(engine.timeline.is_past, until)
-            engine.advance(flush.advance, is_there)
+            latency = engine.timeline.latency_ms
+            engine.advance(flush.advance if until is None else min(flush.advance, until + latency), stop)
             self._moved(flush.advance, stop)
             stage = ADVANCED
         return stage

@@ -165,8 +165,8 @@ class StoredJob(Job):
     def _fail(self) -> None:
         """Takes the call that failed, which was not answered, out of the log: the job can be opened again."""
         if self._is_open and not self._is_replaying:
-            super()._fail()
             self._home.fail(self._sequence)
+            self._left()
         super()._fail()
 
     def _new_results(self) -> Results:
@@ -358,6 +358,9 @@ class StoredJob(Job):
         self._engine.rest()
         self._home.leave(state)
         self._state = "closed"
+        self._left()
+
+    def _left(self) -> None:
         if self.when_left is not None:
             self.when_left(self)
 

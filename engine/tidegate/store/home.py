@@ -26,6 +26,7 @@ from .forecastrows import StoredForecast
 from .frames import Entry
 from .lock import JobLock
 from .log import Log
+from .numbers import next_number
 from .persist import Saved
 from .retention import expired_snapshots, oldest_result
 from .settings import read_settings, settings_version, touch_settings
@@ -320,7 +321,7 @@ class Home:
 
     def roll(self) -> None:
         """Lets the log begin a new file, so that the ones before it can go one day."""
-        if self.log is not None:
+        if self.log is not None and self.log.is_usable:
             self.log.roll()
 
     def write_snapshot(self, saved: Saved) -> Written:
@@ -369,9 +370,13 @@ class Home:
         """
         before = int(self._counters.get("log_after", 0))
         counters = {**self._counters, "log_after": written.saved.sequence}
+        applied = {}
         with self._database.transaction(durable=True) as tx:
+            if self._log is not None and not self._log.is_usable:  # nobody knows what it will look like
+                counters |= {"generation": next_number(tx, "generation"), "log_after": 0}
+                applied = {"applied_sequence": 0}
             tx.put_snapshot(written.row)
-            tx.set_job(self.job_id, snapshot_id=written.row.snapshot_id, counters=counters)
+            tx.set_job(self.job_id, snapshot_id=written.row.snapshot_id, counters=counters, **applied)
             gone = expired_snapshots(tx.snapshots(self.job_id), self.config)
             for one in gone:
                 tx.delete_snapshot(self.job_id, one.snapshot_id)
@@ -381,7 +386,7 @@ class Home:
         self._counters = counters
         for one in gone:
             self.snapshot_path(one.snapshot_id).unlink(missing_ok=True)
-        if self._log is not None:
+        if self._log is not None and self._log.is_usable:
             self._log.drop(before)
 
     # -- the end --------------------------------------------------------------------------------------------
@@ -396,8 +401,9 @@ class Home:
         """Ends the work of this process on the job."""
         try:
             if self._log is not None:
-                with suppress(StoreError):
-                    self._log.sync()
+                if self._log.is_usable:
+                    with suppress(StoreError):
+                        self._log.sync()
                 self._log.close()
             self.set_state(state)
         finally:

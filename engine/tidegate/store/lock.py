@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import StateError, StoreError
@@ -42,8 +43,9 @@ class JobLock:
             who = "in this process" if holder == str(os.getpid()) else f"by process {holder or 'unknown'}"
             message = f"Cannot {verb} job [{self._job_id}] because it has already been opened {who}"
             raise StateError(message) from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # without room the holder has no name, but the lock
+            os.ftruncate(file, 0)
+            os.pwrite(file, str(os.getpid()).encode(), 0)
         self._file = file
         _HELD.add(self)
 

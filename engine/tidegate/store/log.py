@@ -190,6 +190,11 @@ class Log:
                     path.unlink()
 
     @property
+    def is_usable(self) -> bool:
+        """Whether more can be appended; after a failure to sync it cannot, until it is opened again."""
+        return self._refuses is None
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all segments."""
         with storing(f"{self.folder}: cannot be read"):
