@@ -90,18 +90,23 @@ def logged(folder: Path, parts: range) -> Path:
 
 def test_a_torn_last_write_is_dropped_and_nothing_else(tmp_path: Path) -> None:
     """The post that was being written was never answered."""
-    path = logged(tmp_path, range(4))
-    whole = path.stat().st_size
-    with Store(tmp_path) as store:
-        job = store.open_job("web")
-        job.post(table(4))
-        store.close_job("web", force=True)
-    os.truncate(path, (whole + path.stat().st_size) // 2)
-    with Store(tmp_path) as store:
+    path = logged(tmp_path / "torn", range(4))
+    longer = logged(tmp_path / "whole", range(5)).read_bytes()
+    whole = path.read_bytes()
+    path.write_bytes(whole + longer[len(whole) : (len(whole) + len(longer)) // 2])
+    with Store(tmp_path / "torn") as store:
         with store.open_job("web") as job:
             assert job.data_counts.processed_record_count == 4 * 120
             job.post(table(4))
         assert_same(job, in_memory(range(5)))
+
+
+def test_what_was_on_the_disk_and_is_gone_is_not_passed_over(tmp_path: Path) -> None:
+    """The log knows how far it was synced: a post that was answered does not vanish silently."""
+    path = logged(tmp_path, range(4))
+    os.truncate(path, path.stat().st_size - 100)
+    with Store(tmp_path) as store, pytest.raises(LogError, match="entry 5 is damaged"):
+        store.open_job("web")
 
 
 def test_damage_in_the_middle_of_the_log_is_refused(tmp_path: Path) -> None:
