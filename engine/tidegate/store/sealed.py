@@ -49,7 +49,7 @@ class Seal(NamedTuple):
 
 
 def framed(schema: pa.Schema, columns: Sequence[pa.Array], sizes: Sequence[int]) -> Frame:
-    """The frame of a batch of these columns and of the data that follow, a value of each size."""
+    """The frame of a batch of these columns and of the data, a value of each size; not all are empty."""
     ends = np.cumsum([0, *sizes], dtype=np.int64)
     # Arrow hands on what to write as it is given, so these pages are never touched and take no memory.
     stand_in = pa.py_buffer(np.empty(ends[-1], np.uint8))

@@ -6,8 +6,9 @@ The metadata of the schema hold `info`, the version of the format and that of ti
 the seal (see `sealed`) stay as they are in every format to come, so that a newer file is told from
 a damaged one.
 
-Arrays are read into memory of their own. To map the file and copy what is written to is no quicker:
-TODO.
+Arrays are read into memory of their own: 103 MB, verified and every page of them then written to, take
+30 ms and up, against 190 ms and up of a private mapping (2026-11, both in one run on a busy machine).
+A mapping would also end the process, not the call, when the disk fails.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _SCHEMA = pa.schema(
         pa.field("data", pa.large_binary(), nullable=False),
     ]
 )
+_ROWS = {**DTYPES, "bytes": np.dtype(np.uint8), "json": np.dtype(np.uint8)}
+"""What a row's bytes are, by its dtype."""
 _KEY = b"tidegate.snapshot"
 _MALFORMED = (
     ValueError,
@@ -173,7 +176,6 @@ def _opened(path: Path) -> Iterator[tuple[int, Seal]]:
 
 def _array(dtype: str, shape: list[int], nbytes: int) -> npt.NDArray[Any]:
     """Memory for an array; ValueError unless it takes so many bytes."""
-    kind = DTYPES.get(dtype, np.dtype(np.uint8))
-    if math.prod(shape) * kind.itemsize != nbytes:
+    if dtype not in _ROWS or math.prod(shape) * _ROWS[dtype].itemsize != nbytes:
         raise ValueError(f"{nbytes} bytes are not an array of {dtype} of shape {shape}")
-    return np.empty(shape, kind)
+    return np.empty(shape, _ROWS[dtype])
