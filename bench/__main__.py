@@ -21,6 +21,7 @@ from . import (
     rare,
     scaling,
     sketches,
+    snapshots,
     whole,
 )
 from .measure import Size, machine
@@ -39,6 +40,7 @@ CASES: dict[str, Callable[[Size], Table]] = {
     "flush": flush.table,
     "coldstart": coldstart.table,
     "memory": memory.table,
+    "snapshots": snapshots.table,
     "scaling": scaling.table,
 }
 

@@ -19,6 +19,7 @@ from tidegate.keys import KeySpace
 from tidegate.model import NO_PLOT, Calendar, FeatureModel, Run
 from tidegate.passes import Planner, Span
 from tidegate.rare import Rare
+from tidegate.store.tree import State
 from tidegate.streams import CellStream
 from tidegate.threads import Threads
 from tidegate.timeline import MAX_FILLED_BUCKETS
@@ -85,6 +86,16 @@ def state_bytes(job: tidegate.Job) -> int:
     """Bytes that the states of all models of a job take."""
     lanes = job._engine._lanes.values()
     return sum(analysis.state_bytes for lane in lanes for analysis in lane.analyses)
+
+
+def state_of(job: tidegate.Job) -> State:
+    """All that a job knows but its results, as a tree, on the job's own memory."""
+    return job._capture(copy=False)
+
+
+def restore(job: tidegate.Job, state: State) -> None:
+    """Puts such a tree into a job that is as new."""
+    job._restore(state)
 
 
 def rare_scorer(

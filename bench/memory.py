@@ -37,7 +37,7 @@ def grown(kind: str, n_series: int) -> dict[str, float]:
     names = host_names(n_series)
     before, _ = memory_now()
     job = tidegate.Job(settings, threads=CORES)
-    for data in _hours(kind, n_series):
+    for data in hours(kind, n_series):
         keys = pa.DictionaryArray.from_arrays(pa.array(data.series), names)
         job.post(pa.table({"time": data.time, "host": keys, "value": data.value}))
         job.flush()
@@ -49,7 +49,7 @@ def grown(kind: str, n_series: int) -> dict[str, float]:
     return {name: taken / n_series for name, taken in figures.items()}
 
 
-def _hours(kind: str, n_series: int) -> Iterator[Events]:
+def hours(kind: str, n_series: int) -> Iterator[Events]:
     """The records of a job, hour by hour."""
     hours = range(24 * SEASONAL_DAYS) if kind == "seasonal" else range(0, PLAIN_HOURS, PLAIN_HOURS // 3)
     one = even(n_series, 1, 1, HOUR_MS)

@@ -21,6 +21,7 @@ SPEED = (
     "flush",
     "coldstart",
     "memory",
+    "snapshots",
     "scaling",
 )
 QUALITY = ("nab", "metrics", "calibration", "adapt", "forecast")

@@ -22,6 +22,7 @@ from . import (
     rare,
     scaling,
     sketches,
+    snapshots,
     tables,
     whole,
 )
@@ -121,6 +122,21 @@ def test_peak(benchmark):
     assert made["imports"] < min(made[who] for who in ("tidegate", *files.PEERS))
 
 
+@pytest.mark.parametrize("span", snapshots.KINDS.values())
+def test_snapshots(benchmark, tmp_path, span):
+    """A job is restored from its snapshot, with whose state the same snapshot is made again."""
+    benchmark.group = f"snapshots, {span}"
+    with snapshots.grown(span, 2_000) as job:
+        made = snapshots.runs(job, tmp_path)
+        nbytes = benchmark.pedantic(made["snapshot"], rounds=3)
+        made["bare write"]()
+        assert nbytes == len(made["bare read"]()) > 2_000 * 256
+        content = (tmp_path / "ours.arrow").read_bytes()
+        with made["restore"]() as again:
+            assert snapshots.runs(again, tmp_path)["snapshot"]() == nbytes
+        assert (tmp_path / "ours.arrow").read_bytes() == content
+
+
 @pytest.mark.parametrize("case", sketches.CASES)
 def test_sketches(benchmark, case):
     """A day of records of many values gives all its buckets, and peers find as many cells."""
@@ -207,6 +223,7 @@ def test_every_case_is_run():
         rare,
         scaling,
         sketches,
+        snapshots,
         whole,
     )
     assert set(main.CASES) == {subject.__name__.split(".")[-1] for subject in subjects}
