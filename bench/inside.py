@@ -15,11 +15,11 @@ from tidegate.analysis import LaneCells
 from tidegate.cells import F64, Cells, ClosedCells
 from tidegate.config import JobConfig
 from tidegate.engine import PASS_BUCKETS, PASS_CELLS
+from tidegate.kept import State
 from tidegate.keys import KeySpace
 from tidegate.model import NO_PLOT, Calendar, FeatureModel, Run
 from tidegate.passes import Planner, Span
 from tidegate.rare import Rare
-from tidegate.store.tree import State
 from tidegate.streams import CellStream
 from tidegate.threads import Threads
 from tidegate.timeline import MAX_FILLED_BUCKETS

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 import tidegate
 from tidegate.store import snapshotfile
 

@@ -31,7 +31,7 @@ def test_pieces_are_written_in_turn(path):
 
 
 @pytest.mark.parametrize("number", [28, 5, 122])
-@pytest.mark.parametrize("name", ["open", "write", "fsync", "replace"])
+@pytest.mark.parametrize("name", ["open", "pwritev", "fsync", "replace"])
 def test_every_step_may_fail(path, monkeypatch, name, number):
     """When a step fails, what was there stays, no other file is left, and the message says all."""
 
@@ -75,7 +75,7 @@ def test_an_interrupt(path, monkeypatch):
 def test_the_order_of_steps(path, monkeypatch):
     """The content is on disk before the name changes, and then the name."""
     steps = []
-    for name in ("write", "fsync", "replace"):
+    for name in ("pwritev", "fsync", "replace"):
         real = getattr(os, name)
 
         def step(first, *rest, name=name, real=real):
@@ -84,7 +84,7 @@ def test_the_order_of_steps(path, monkeypatch):
 
         monkeypatch.setattr(os, name, step)
     write_whole(path, [b"new"])
-    assert steps == [("write", None), ("fsync", False), ("replace", None), ("fsync", True)]
+    assert steps == [("pwritev", None), ("fsync", False), ("replace", None), ("fsync", True)]
 
 
 def test_no_folder(tmp_path):

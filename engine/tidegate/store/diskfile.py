@@ -7,19 +7,22 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from tidegate.errors import StoreError
 
 Bytes = bytes | bytearray | memoryview
+_MOST_PIECES = 1024
+"""Of one call of the system: IOV_MAX of Linux."""
 
 
-def write_all(file: int, pieces: Sequence[Bytes], at: int) -> None:
-    """Writes the pieces one after the other from a position of a file on; OSError when not all could be."""
+def write_all(file: int, pieces: Sequence[Any], at: int) -> None:
+    """Writes flat buffers one after the other from a position of a file on; OSError when not all could be."""
     left = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
     while left:
-        done = os.pwritev(file, left, at)
+        done = os.pwritev(file, left[:_MOST_PIECES], at)
         if not done:
             raise OSError(errno.EIO, "nothing could be written")
         at += done
@@ -30,18 +33,23 @@ def write_all(file: int, pieces: Sequence[Bytes], at: int) -> None:
 
 
 def read_all(file: int, size: int, at: int) -> pa.Buffer:
-    """So many bytes of a file from a position on; OSError when it ends before.
+    """So many bytes of a file from a position on; OSError when it ends before."""
+    room = pa.allocate_buffer(size)
+    read_into(file, room, at)
+    return room
+
+
+def read_into(file: int, room: Any, at: int) -> None:
+    """Fills a flat buffer with the bytes of a file from a position on; OSError when it ends before.
 
     Not a mapping: a disk that fails under a mapping ends the process, here it is an error.
     """
-    room = pa.allocate_buffer(size)
     left = memoryview(room)
     while len(left):
         done = os.preadv(file, [left], at)
         if not done:
             raise OSError(errno.EIO, "the file ends early")
         at, left = at + done, left[done:]
-    return room
 
 
 def sync_folder(folder: Path) -> None:

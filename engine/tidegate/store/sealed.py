@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from .checksum import checksum
+from .diskfile import read_into
 
 _MAGIC = b"ARROW1"
 _PREFACE = 8
@@ -69,18 +70,18 @@ def sealed(fd: int) -> Seal:
     size = os.fstat(fd).st_size
     if not size:
         raise ValueError("the file is empty")
-    end = content(fd, max(size - _END.size, 0), min(size, _END.size))
+    end = _content(fd, max(size - _END.size, 0), min(size, _END.size))
     if not end.endswith(_MAGIC):
-        is_arrow = content(fd, 0, min(size, len(_MAGIC))) == _MAGIC
+        is_arrow = _content(fd, 0, min(size, len(_MAGIC))) == _MAGIC
         raise ValueError("its end is missing" if is_arrow else "it is no snapshot, which are Arrow files")
     at = size + _seal_place(end) if len(end) == _END.size else 0
-    if at < _SEAL.size:
+    if not _SEAL.size <= at <= size - _END.size:
         raise ValueError("its footer is damaged")
-    name, start, nbytes, signature = _SEAL.unpack(content(fd, at - _SEAL.size, _SEAL.size))
+    name, start, nbytes, signature = _SEAL.unpack(_content(fd, at - _SEAL.size, _SEAL.size))
     if name != _NAME or start + nbytes > at - _SEAL.size:
         raise ValueError("its seal is missing or damaged")
-    before = content(fd, 0, start)
-    after = content(fd, start + nbytes, size - start - nbytes)
+    before = _content(fd, 0, start)
+    after = _content(fd, start + nbytes, size - start - nbytes)
     sealed_at = at - start - nbytes
     after[sealed_at - 8 : sealed_at] = bytes(8)  # the signature itself
     if _signature(before, after) != signature:
@@ -101,21 +102,11 @@ def columns(fd: int, seal: Seal) -> tuple[list[list[Any]], npt.NDArray[np.int64]
     return lists, seal.start + ends
 
 
-def content(fd: int, start: int, nbytes: int) -> bytearray:
-    """Some bytes of a file."""
+def _content(fd: int, start: int, nbytes: int) -> bytearray:
+    """Some bytes of a file that has them."""
     memory = bytearray(nbytes)
-    fill(fd, start, memory)
+    read_into(fd, memory, start)
     return memory
-
-
-def fill(fd: int, start: int, memory: Any) -> None:
-    """Reads bytes of a file into a flat buffer of bytes; ValueError if the file ends before."""
-    rest = memoryview(memory)
-    while len(rest):
-        taken = os.preadv(fd, [rest], start)
-        if not taken:
-            raise ValueError("its end is missing")
-        rest, start = rest[taken:], start + taken
 
 
 class _Sink:

@@ -29,9 +29,11 @@ import pyarrow as pa
 
 from .. import __version__
 from ..errors import SnapshotError, StoreError, VersionError
+from ..kept import State
 from .checksum import checksum, flat_bytes
-from .sealed import Seal, columns, fill, framed, sealed
-from .tree import DTYPES, Leaf, State, flattened, grown
+from .diskfile import read_into
+from .sealed import Seal, columns, framed, sealed
+from .tree import DTYPES, Leaf, flattened, grown
 from .wholefile import write_whole
 
 FORMAT = 1
@@ -113,7 +115,7 @@ def read(path: Path) -> tuple[State, dict[str, Any]]:
             paths, *kinds, starts, np.diff(places).tolist(), strict=True
         ):
             array = _array(dtype, shape, nbytes)
-            fill(fd, start, flat_bytes(array))
+            read_into(fd, flat_bytes(array), start)
             if checksum(array) != signature:
                 raise ValueError(f"the checksum of {name or 'its tree'} is wrong")
             arrays.append(array)
@@ -169,7 +171,7 @@ def _opened(path: Path) -> Iterator[tuple[int, Seal]]:
     except FileNotFoundError:
         raise SnapshotError(f"{path}: there is no such snapshot") from None
     except OSError as error:
-        raise StoreError(f"{path}: the snapshot cannot be read: {error.strerror}") from error
+        raise StoreError(f"{path}: the snapshot cannot be read: {error.strerror or error}") from error
     except _MALFORMED as error:
         raise SnapshotError(f"{path}: the snapshot is damaged: {error}") from error
 

@@ -10,17 +10,13 @@ from __future__ import annotations
 import json
 import math
 import struct
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import StoreError
-
-State: TypeAlias = (
-    "dict[str, State] | list[State] | npt.NDArray[Any] | str | int | float | bool | bytes | None"
-)
-"""A tree: arrays are of f64, f32, i64, i32, u64, u8 or bool, of any shape."""
+from ..kept import State
 
 DTYPES = {
     name: np.dtype(name) for name in ("float64", "float32", "int64", "int32", "uint64", "uint8", "bool")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from .diskfile import storing, sync_folder, write_all
 
 _TEMPORARY = ".unfinished"
 """How the name of a file ends until it is whole."""
@@ -29,7 +29,7 @@ def write_whole(path: Path, pieces: Sequence[Any]) -> int:
     """
     size = sum(len(piece) for piece in pieces)
     temporary = path.with_name(path.name + _TEMPORARY)
-    try:
+    with storing(f"{path}: cannot be written, {size:,} bytes were needed"):
         try:
             _written(temporary, pieces)
             os.replace(temporary, path)
@@ -37,11 +37,7 @@ def write_whole(path: Path, pieces: Sequence[Any]) -> int:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written, {size:,} bytes were needed: {error.strerror}"
-        ) from error
+        sync_folder(path.parent)
     return size
 
 
@@ -60,19 +56,7 @@ def _written(path: Path, pieces: Sequence[Any]) -> None:
     """Writes a file to the disk itself."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        for piece in pieces:
-            rest = memoryview(piece)
-            while len(rest):
-                rest = rest[os.write(fd, rest) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Sees that the names in a folder are on disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+        write_all(fd, pieces, 0)
         os.fsync(fd)
     finally:
         os.close(fd)
