@@ -47,6 +47,22 @@ def test_every_step_may_fail(path, monkeypatch, name, number):
     assert path.read_bytes() == b"old"
 
 
+def test_a_name_that_may_not_last(path, monkeypatch):
+    """When only the folder cannot be brought to the disk, that is said; the file is there, and whole."""
+    sync = os.fsync
+
+    def sync_files(file):
+        if os.path.isdir(f"/proc/self/fd/{file}"):
+            raise OSError(5, os.strerror(5))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", sync_files)
+    with pytest.raises(StoreError, match="15 bytes were needed: Input/output error"):
+        write_whole(path, NEW)
+    assert os.listdir(path.parent) == ["file"]
+    assert path.read_bytes() == b"new \0\1\2\3\4pieces"
+
+
 def test_a_file_that_may_not_grow(path):
     """A file that comes to the limit of the system in its midst leaves nothing behind."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -19,7 +19,8 @@ def write_whole(path: Path, pieces: Sequence[Any]) -> int:
 
     The pieces are flat buffers and are not copied together. They go to a temporary file beside the
     place, which is then renamed, so what was there stays until all is on disk. StoreError if
-    anything fails; then no temporary file is left.
+    anything fails; then no temporary file is left. (Should the very last step fail, that of the
+    folder, the new file is in its place, and may not be after a crash.)
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
