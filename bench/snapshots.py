@@ -58,9 +58,8 @@ def runs(job: tidegate.Job, folder: Path) -> dict[str, _Run]:
     What is written is on disk at the end. What is read was just written, and is in memory.
     """
     ours, bare = folder / "ours.arrow", folder / "bare"
-    content = memoryview(bytearray(snapshotfile.write(ours, inside.state_of(job), {}).nbytes))
-    with memoryview(ours.read_bytes()) as written:
-        content[:] = written
+    snapshotfile.write(ours, inside.state_of(job), {})
+    content = memoryview(ours.read_bytes())
 
     def snapshot() -> int:
         return snapshotfile.write(ours, inside.state_of(job), {}).nbytes
