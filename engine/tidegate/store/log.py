@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +28,7 @@ from tidegate.errors import LogError, RequestError, StoreError
 
 from .diskfile import storing, sync_folder
 from .frames import Entry, packed_head, write_frame
-from .segment import START, Behind, Damage, Segment, create, first_sequence, segment_path, segments
+from .segment import START, Damage, Segment, create, first_sequence, segment_path, segments
 
 Damaged = Literal["refuse", "cut"]
 
@@ -141,8 +140,7 @@ class Log:
         active = self._usable()
         if self._synced < self.last_sequence:
             self._sync(active)
-            with storing(f"{active.path}: cannot be written"):
-                active.mark(self._synced)
+            active.mark(self._synced)
 
     def entries(self, after: int) -> Iterator[Entry]:
         """The entries after a sequence, in order, one at a time in memory.
@@ -205,8 +203,7 @@ class Log:
         self._refuses = "it is closed"
         if self._active is not None:
             if self._synced == self.last_sequence:
-                with suppress(OSError):
-                    self._active.mark(self._synced)
+                self._active.mark(self._synced)
             self._active.close()
             self._active = None
 
@@ -228,9 +225,10 @@ class Log:
         self._synced = self.last_sequence
 
     def _cut_back(self, active: Segment) -> None:
-        """Cuts off what a failed append has left."""
+        """Cuts off what a failed append has left, for good: it might have been written whole."""
         try:
             os.ftruncate(active.file, self._end)
+            os.fdatasync(active.file)
         except OSError as error:
             self._refuses = f"a partial entry could not be cut off ({error.strerror})"
 
@@ -281,9 +279,7 @@ class Log:
                 end, last = START, segment.first - 1
                 for at, frame in segment.frames(after):
                     end, last = at + frame.nbytes, frame.sequence
-                behind = segment.behind(end) if end < segment.nbytes else Behind()
-                if behind.nbytes:
-                    self._drop_tail(segment, end, last, behind, is_last=path == paths[-1])
+                self._drop_tail(segment, end, last, is_last=path == paths[-1])
         if last is None or last < after:
             self._begin(after, after)
             return
@@ -291,18 +287,23 @@ class Log:
         self._end, self.last_sequence, self._synced = end, last, -1
         self.sync()
 
-    def _drop_tail(self, segment: Segment, end: int, last: int, behind: Behind, *, is_last: bool) -> None:
+    def _drop_tail(self, segment: Segment, end: int, last: int, *, is_last: bool) -> None:
         """Cuts off what is behind the last whole entry, unless it was on the disk once."""
-        if behind.synced > last or not is_last:
-            text = f"entry {last + 1} is damaged, and {behind.entries} whole ones are behind it in this file"
-            raise Damage(segment.path, end, text)
-        os.ftruncate(segment.file, end)
-        os.fdatasync(segment.file)
-        self.dropped_bytes += behind.nbytes
-        self.dropped_entries += behind.entries
+        behind = segment.behind(end)
+        if behind.synced > last or (behind.nbytes and not is_last):
+            text = f"entry {last + 1} is damaged or missing, and {behind.entries} whole ones are behind it"
+            raise Damage(segment.path, end, f"{text} in this file")
+        if behind.nbytes:
+            os.ftruncate(segment.file, end)
+            os.fdatasync(segment.file)
+            self.dropped_bytes += behind.nbytes
+            self.dropped_entries += behind.entries
 
     def _set_aside(self, damage: Damage) -> None:
-        """Gives files from a damage on other names; what is whole before it stays, the last step first."""
+        """Gives files from a damage on other names; of its own, what is before it stays.
+
+        After a crash in between there is still the damage, with less behind it.
+        """
         for path in reversed(segments(self.folder)):
             if path > damage.path:
                 path.rename(_unused(path))
@@ -313,7 +314,9 @@ class Log:
             shutil.copyfile(damage.path, aside)
             with aside.open("rb") as copy:
                 os.fsync(copy.fileno())
-            os.truncate(damage.path, damage.at)
+            with Segment(damage.path, self.job_id) as segment:
+                segment.mark(0)
+                os.ftruncate(segment.file, damage.at)
         sync_folder(self.folder)
 
 

@@ -15,6 +15,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,10 +51,10 @@ class Damage(LogError):
 class Behind:
     """What is behind the last whole entry of a segment."""
 
-    nbytes: int = 0
-    entries: int = 0
+    nbytes: int
+    entries: int
     """Whole entries among it."""
-    synced: int = 0
+    synced: int
     """The last entry that was on the disk when something of it was written."""
 
 
@@ -169,9 +170,10 @@ class Segment:
             raise LogError(f"{self.path}: at byte {at}: entry {frame.sequence}: {error}") from error
 
     def mark(self, synced: int) -> None:
-        """Notes the last entry that is on the disk; the note gets there in its time."""
+        """Notes the last entry that is on the disk; the note gets there in its time, or not at all."""
         number = _CHECKSUM.pack(synced)
-        write_all(self.file, [number, _CHECKSUM.pack(checksum(number))], _HEADER)
+        with suppress(OSError):
+            write_all(self.file, [number + _CHECKSUM.pack(checksum(number))], _HEADER)
 
     def _marked(self) -> int:
         data = os.pread(self.file, _MARK.size, _HEADER)
