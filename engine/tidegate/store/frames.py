@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from .batchstreams import compacted, read_batches, write_batches
+from .checksum import checksum
 from .diskfile import Bytes, write_all
 
 BLOCK = 1 << 20
@@ -31,11 +31,6 @@ _FIELDS = struct.Struct("<8s5Q")
 _CHECKSUM = struct.Struct("<Q")
 HEADER_SIZE = _FIELDS.size + _CHECKSUM.size
 _ALIGNED = 8
-
-
-def checksum(data: Bytes | pa.Buffer, seed: int = 0) -> int:
-    """The checksum of some bytes that come after others of the checksum `seed`."""
-    return zlib.crc32(data, seed)
 
 
 @dataclass(frozen=True, slots=True)

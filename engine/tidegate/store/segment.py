@@ -24,8 +24,9 @@ import pyarrow as pa
 
 from tidegate.errors import LogError, VersionError
 
+from .checksum import checksum
 from .diskfile import read_all, storing, write_all
-from .frames import BLOCK, HEADER_SIZE, MARKER_SIZE, Entry, Frame, checksum
+from .frames import BLOCK, HEADER_SIZE, MARKER_SIZE, Entry, Frame
 
 FORMAT = 1
 _MAGIC = b"tidegate"
