@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from tidegate.store import frames, segment
 from tidegate.store.log import Log
@@ -16,6 +19,15 @@ Said = tuple[int, dict[str, Any], list[Any]]
 SMALL = pa.record_batch({"time": [1, 2], "host": pa.array(["a", None]).dictionary_encode()})
 LARGE = pa.record_batch({"value": pa.array(range(3 * frames.BLOCK // 8), pa.int64())})
 """Of three blocks, which are written where they lie."""
+
+
+@pytest.fixture(scope="module")
+def no_sync() -> Iterator[None]:
+    """Syncs that do nothing: the tests open logs thousands of times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fdatasync", lambda file: None)
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
 
 
 def said(log: Log, after: int = 0) -> list[Said]:

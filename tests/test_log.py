@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.log_run import JOB, LARGE, SMALL, Said, copied, ends, expected, fill, flip, put, said
+from tests.log_run import JOB, LARGE, SMALL, Said, copied, ends, expected, fill, flip, no_sync, put, said  # noqa: F401
 
 from tidegate.errors import LogError
 from tidegate.store import segment
 from tidegate.store.log import Log
 
+pytestmark = pytest.mark.usefixtures("no_sync")
 TORN = {
     "cut": lambda lost: b"",
     "zeros": lambda lost: bytes(len(lost)),
     "garbage": lambda lost: random.Random(len(lost)).randbytes(len(lost)),
 }
-
-
-@pytest.fixture
-def no_sync(monkeypatch):
-    """Syncs that do nothing: for tests that open a log thousands of times."""
-    monkeypatch.setattr(os, "fdatasync", lambda file: None)
-    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 class Twin:
@@ -97,20 +90,17 @@ class Twin:
 @given(st.data())
 def test_acts_as_a_list(tmp_path_factory, data):
     """Whatever is done to a log, and wherever crashes cut it, what was synced and what is whole is there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fdatasync", lambda file: None)
-        patch.setattr(os, "fsync", lambda file: None)
-        twin = Twin(tmp_path_factory.mktemp("log"), data.draw)
-        acts = st.sampled_from(["append"] * 4 + ["sync", "roll", "drop", "reopen", "crash", "crash"])
-        for act in data.draw(st.lists(acts, max_size=25)):
-            getattr(twin, act)()
-        twin.check()
-        twin.crash()
-        twin.log.close()
+    twin = Twin(tmp_path_factory.mktemp("log"), data.draw)
+    acts = st.sampled_from(["append"] * 4 + ["sync", "roll", "drop", "reopen", "crash", "crash"])
+    for act in data.draw(st.lists(acts, max_size=25)):
+        getattr(twin, act)()
+    twin.check()
+    twin.crash()
+    twin.log.close()
 
 
 @pytest.mark.parametrize("way", TORN)
-def test_torn_anywhere(tmp_path, no_sync, way):
+def test_torn_anywhere(tmp_path, way):
     """Cut anywhere in its last entry, the log ends with the one before, and says how much it has dropped."""
     log = Log.open(tmp_path / "whole", JOB)
     fill(log, 3)
@@ -131,7 +121,7 @@ def test_torn_anywhere(tmp_path, no_sync, way):
         assert path.stat().st_size == len(whole)
 
 
-def test_flipped_anywhere(tmp_path, no_sync):
+def test_flipped_anywhere(tmp_path):
     """No bit that turns over changes an entry: the last one is dropped, or there is a LogError."""
     log = Log.open(tmp_path / "whole", JOB)
     fill(log, 2)
@@ -160,7 +150,7 @@ def test_flipped_anywhere(tmp_path, no_sync):
     assert dropped > 300
 
 
-def test_closed_log_is_guarded_to_its_last_byte(tmp_path, no_sync):
+def test_closed_log_is_guarded_to_its_last_byte(tmp_path):
     """What was synced when the log was closed is never taken for a torn end, not even its last entry."""
     log = Log.open(tmp_path, JOB)
     fill(log, 3)
@@ -315,18 +305,13 @@ def test_roll_without_entries(tmp_path):
     log.close()
 
 
-def test_segment_that_was_not_born(tmp_path, no_sync):
-    """A crash while a segment is made leaves the log as it was."""
+def test_segment_that_was_not_born(tmp_path):
+    """A crash while a segment is made leaves the log as it was, and nothing of the segment."""
     log = Log.open(tmp_path, JOB)
     fill(log, 2)
-    log.roll()
     log.close()
-    path = segment.segments(tmp_path)[-1]
-    whole = path.read_bytes()
-    for at in range(segment.START):
-        put(path, whole[:at])
-        log = Log.open(tmp_path, JOB)
-        assert said(log) == expected(1, 2)
-        assert log.dropped_bytes == at
-        assert log.roll() == 2
-        log.close()
+    (tmp_path / f"{3:020d}.log.unfinished").write_bytes(b"tidegate")
+    log = Log.open(tmp_path, JOB)
+    assert said(log) == expected(1, 2)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{1:020d}.log"]
+    log.close()

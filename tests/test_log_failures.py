@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.log_run import JOB, LARGE, SMALL, copied, ends, expected, fill, flip, put, said
+from tests.log_run import JOB, LARGE, SMALL, copied, ends, expected, fill, flip, no_sync, put, said  # noqa: F401
 
 from tidegate.errors import LogError, RequestError, StoreError, VersionError
-from tidegate.store import diskfile, segment
+from tidegate.store import diskfile, segment, wholefile
 from tidegate.store.frames import HEADER_SIZE, Frame
 from tidegate.store.log import Log
 
+pytestmark = pytest.mark.usefixtures("no_sync")
 NO_ROOM = OSError(errno.ENOSPC, "No space left on device")
 BROKEN = OSError(errno.EIO, "Input/output error")
 
@@ -53,7 +54,6 @@ def fails(error: BaseException) -> Any:
 @pytest.mark.parametrize("batches", [[], [SMALL], [LARGE, SMALL]], ids=len)
 def test_no_room_at_any_write(tmp_path, monkeypatch, error, part, batches):
     """A write that fails, or is interrupted, leaves nothing of its entry; then the next one is taken."""
-    monkeypatch.setattr(os, "fdatasync", lambda file: None)
     log = Log.open(tmp_path / "log", JOB)
     fill(log, 1)
     size = log.nbytes
@@ -77,23 +77,35 @@ def test_no_room_at_any_write(tmp_path, monkeypatch, error, part, batches):
     log.close()
 
 
-@pytest.mark.parametrize("name", ["pwritev", "fsync", "fdatasync"])
+@pytest.mark.parametrize("name", ["write", "fsync", "replace", "open", "fdatasync"])
 def test_no_room_for_a_segment(tmp_path, monkeypatch, name):
     """A new segment that cannot be made leaves the log as it was; one that cannot be synced ends it."""
     log = Log.open(tmp_path, JOB)
     fill(log, 2, sync=False)
     with monkeypatch.context() as patch:
         patch.setattr(os, name, fails(NO_ROOM))
-        if name == "pwritev":
-            patch.setattr(segment.Segment, "mark", lambda *args: None)
         with pytest.raises(StoreError, match="No space left on device"):
             log.roll()
-    assert len(segment.segments(tmp_path)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
     if name != "fdatasync":
         fill(log, 1)
     log.close()
     log = Log.open(tmp_path, JOB)
     assert said(log) == expected(1, 2) + (expected(3) if name != "fdatasync" else [])
+    log.close()
+
+
+def test_names_that_cannot_be_synced(tmp_path, monkeypatch):
+    """A new segment whose name may not last is not used, and its file is gone."""
+    log = Log.open(tmp_path, JOB)
+    fill(log, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(wholefile, "sync_folder", fails(BROKEN))
+        with pytest.raises(StoreError, match="Input/output error"):
+            log.roll()
+    assert len(list(tmp_path.iterdir())) == 1
+    fill(log, 1)
+    assert said(log) == expected(1, 2)
     log.close()
 
 

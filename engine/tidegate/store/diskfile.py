@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidegate.errors import StoreError
+from ..errors import StoreError
 
 Bytes = bytes | bytearray | memoryview
 _MOST_PIECES = 1024

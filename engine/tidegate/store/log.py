@@ -24,11 +24,11 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from tidegate.errors import LogError, RequestError, StoreError
-
+from ..errors import LogError, RequestError, StoreError
 from .diskfile import storing, sync_folder
 from .frames import Entry, packed_head, write_frame
 from .segment import START, Damage, Segment, create, first_sequence, segment_path, segments
+from .wholefile import sweep
 
 Damaged = Literal["refuse", "cut"]
 
@@ -83,7 +83,7 @@ class Log:
                 if not log.folder.is_dir():
                     log.folder.mkdir(parents=True)
                     sync_folder(log.folder.parent)
-                log._drop_unborn()
+                sweep(log.folder)
                 while True:
                     try:
                         log._recover(after)
@@ -238,7 +238,6 @@ class Log:
             path = segment_path(self.folder, last + 1)
             try:
                 create(path, self.job_id, last + 1, follows)
-                sync_folder(self.folder)
                 segment = Segment(path, self.job_id)
             except BaseException as error:
                 self._refuses = f"a new segment could not be made ({error})"
@@ -248,19 +247,6 @@ class Log:
         if self._active is not None:
             self._active.close()
         self._active, self._end, self.last_sequence, self._synced = segment, START, last, last
-
-    def _drop_unborn(self) -> None:
-        """Deletes a last segment whose header a crash has cut short: no entry can be in it."""
-        for path in reversed(segments(self.folder)):
-            size = path.stat().st_size
-            if size > START:
-                return
-            try:
-                Segment(path, self.job_id).close()
-                return
-            except Damage:
-                path.unlink()
-                self.dropped_bytes += size
 
     def _from(self, after: int) -> list[Path]:
         """The segments that entries after a sequence are in, and where there is a gap the one before."""

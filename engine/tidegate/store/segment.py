@@ -22,11 +22,11 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from tidegate.errors import LogError, VersionError
-
+from ..errors import LogError, VersionError
 from .checksum import checksum
 from .diskfile import read_all, storing, write_all
 from .frames import BLOCK, HEADER_SIZE, MARKER_SIZE, Entry, Frame
+from .wholefile import write_whole
 
 FORMAT = 1
 _MAGIC = b"tidegate"
@@ -85,14 +85,8 @@ def packed_header(job_id: str, first: int, follows: int, marker: bytes) -> bytes
 
 
 def create(path: Path, job_id: str, first: int, follows: int) -> None:
-    """Makes a segment without entries, on the disk; what there was of its name is gone."""
-    header = packed_header(job_id, first, follows, os.urandom(MARKER_SIZE))
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    try:
-        write_all(file, [header], 0)
-        os.fsync(file)
-    finally:
-        os.close(file)
+    """Puts a segment without entries in its place, on the disk."""
+    write_whole(path, [packed_header(job_id, first, follows, os.urandom(MARKER_SIZE))])
 
 
 class Segment:
