@@ -193,6 +193,21 @@ def test_damage_before_whole_entries(tmp_path):
     log.close()
 
 
+def test_damage_at_the_end_of_a_segment(tmp_path):
+    """The last entry of a segment that another follows is no torn end, and is not cut off unasked."""
+    log = Log.open(tmp_path, JOB)
+    fill(log, 3)
+    log.roll()
+    fill(log, 1)
+    log.close()
+    path = segment.segments(tmp_path)[0]
+    flip(path, path.stat().st_size - 1)
+    damaged = path.read_bytes()
+    with pytest.raises(LogError, match=f"{path}: at byte {ends(path)[1]}: entry 3"):
+        Log.open(tmp_path, JOB)
+    assert path.read_bytes() == damaged
+
+
 def test_damage_that_a_snapshot_covers(tmp_path):
     """What is damaged before the newest snapshot does not matter to what is after it."""
     log = Log.open(tmp_path, JOB)
