@@ -40,6 +40,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     **{kind.name: getattr(results, kind.schema) for kind in KINDS.values()},
     "categorizer_stats": results.CATEGORIZER_STATS,
 }
+_HEAD_BYTES = 1 << 14
+"""What the form itself takes at most: 4 KB for one record."""
 _CODEC = pa.Codec("zstd", 1)
 
 
@@ -62,6 +64,8 @@ def pack(batch: pa.RecordBatch) -> Packed:
     True
     """
     plain = batch.serialize()
+    if plain.size > 2 * batch.nbytes + _HEAD_BYTES:
+        plain = _compact(batch).serialize()
     payload = _CODEC.compress(plain)
     return Packed(batch.num_rows, plain.size, _checksum(batch.num_rows, plain.size, payload), payload)
 
@@ -79,17 +83,16 @@ def _checksum(rows: int, nbytes: int, payload: Any) -> int:
 
 
 def in_pieces(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """The table in batches of at most FULL_BYTES (or a row), each with nothing but its own rows."""
+    """The table in batches of at most FULL_BYTES (or a row)."""
     rows = max(1, table.num_rows * FULL_BYTES // max(table.nbytes, 1))
     for start in range(0, table.num_rows, rows):
-        yield compact(table.slice(start, rows))
+        [batch] = table.slice(start, rows).combine_chunks().to_batches()
+        yield batch
 
 
-def compact(rows: pa.Table | pa.RecordBatch) -> pa.RecordBatch:
-    """The rows in memory of their own: a slice would be stored with what it was sliced from."""
-    table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
-    [batch] = table.take(pa.array(np.arange(table.num_rows))).combine_chunks().to_batches()
-    return batch
+def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows in memory of their own: Arrow writes a slice with all the values its lists were cut from."""
+    return batch.take(pa.array(np.arange(batch.num_rows)))
 
 
 def joined(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:

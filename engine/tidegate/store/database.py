@@ -29,7 +29,6 @@ _SETTINGS = {
     # Debian builds SQLite to overwrite what is deleted with zeros: every merge would be written twice.
     "secure_delete": "OFF",
     "cell_size_check": "ON",
-    "wal_autocheckpoint": "4000",
     "journal_size_limit": str(1 << 26),
 }
 _ABANDONED: list[sqlite3.Connection] = []

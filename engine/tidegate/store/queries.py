@@ -134,7 +134,7 @@ class Query:
     def first(self, table: pa.Table, rows: int | None) -> pa.Table:
         """The first rows in the order asked for; equal ones stay in the order they have."""
         keys = list(self.order)
-        chosen = pc.sort_indices(table.select([name for name, _ in keys]), keys, null_placement="at_end")
+        chosen = pc.sort_indices(table.select([name for name, _ in keys]), keys)  # stable, nulls at the end
         if np.array_equal(chosen, np.arange(len(chosen))):
             return table.slice(0, rows)
         return table.take(chosen if rows is None else chosen[:rows])

@@ -16,7 +16,6 @@ from .chunks import (
     FULL_BYTES,
     SCHEMAS,
     Packed,
-    compact,
     in_pieces,
     joined,
     level,
@@ -199,7 +198,7 @@ class ResultsEdit(ResultsView):
                 left += stop - start
                 following = chunk.first_row + stop if stop else following or chunk.first_row
             if stop - start < chunk.rows:
-                kept = None if start == stop else compact(self._rows_of(chunk).slice(start, stop - start))
+                kept = None if start == stop else self._rows_of(chunk).slice(start, stop - start)
                 self._delete_chunks([chunk])
                 if kept is not None:
                     self._insert_chunk(job_id, kind, chunk.is_interim, chunk.first_row + start, kept)
