@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.cli.samples import BY_HOST, MEAN, run
 
-from tidegate.cli.export import flat_table
+from tidegate.resultfiles import flat_table
 from tidegate.results import BUCKETS, RECORDS
 
 

@@ -8,11 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..fileformats import BINARY_FORMATS, TEXT_FORMATS, split_ending
 from .failures import Problems
-
-TEXT_FORMATS = {".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".csv": "csv"}
-BINARY_FORMATS = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow"}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,7 @@ def open_outputs(
 
 
 def _opened(path: Path, kind: Kind) -> Output:
-    name = path.name.lower()
-    stem, extension = os.path.splitext(name)
-    compression = COMPRESSIONS.get(extension)
-    if compression is not None:
-        extension = os.path.splitext(stem)[1]
+    extension, compression = split_ending(path.name)
     formats = kind.packable if compression else kind.formats
     if extension not in formats:
         raise ValueError(f"unknown extension; allowed are {kind.allowed}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +15,8 @@ from .. import ConfigError, DataCounts, DataError, Job, RequestError
 from ..config import JobConfig, ModelPlotConfig
 from ..jsonform import json_lines
 from ..kinds import KINDS
+from ..resultfiles import write_tables
 from .choices import Analysis
-from .export import write_table
 from .failures import Problems
 from .interrupts import Interruptible
 from .outputs import Output
@@ -141,7 +142,11 @@ def write_results(
     """Writes the outputs that are asked for; `kinds` says of each option which results it is for."""
     for option, output in outputs.items():
         try:
-            write_table(kinds[option], finished.tables[kinds[option]], output)
+            table = finished.tables[kinds[option]]
+            write_tables(
+                kinds[option], table.schema, [table], output.partial, output.format, output.compression
+            )
+            os.replace(output.partial, output.path)
         except OSError as error:
             raise Problems(f"{option}: {output.path}: {error.strerror or error}") from None
         run.reach(f"{output.path} was written")
