@@ -191,12 +191,14 @@ class ResultsEdit(ResultsView):
 
     def _cut(self, job_id: str, kind: str, lower: float, upper: float) -> None:
         """Keeps the rows of a kind with lower <= time < upper."""
-        left, following = 0, 0
+        left = 0
+        following: int | None = None
         for chunk in self._found("job = ? AND kind = ? AND row_count > 0", [job_id, kind]):
             start, stop = chunk.kept(lower, upper) or self._rows_between(chunk, lower, upper)
             if not chunk.is_interim:
                 left += stop - start
-                following = chunk.first_row + stop if stop else following or chunk.first_row
+                if stop or following is None:
+                    following = chunk.first_row + stop
             if stop - start < chunk.rows:
                 kept = None if start == stop else self._rows_of(chunk).slice(start, stop - start)
                 self._delete_chunks([chunk])
