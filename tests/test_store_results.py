@@ -260,6 +260,7 @@ def test_rows_that_are_not_there_get_no_score(database: Database) -> None:
         tx.add_results("j", "records", records([START, START + 10]))
         tx.drop_results("j", before_ms=START + 5)
         tx.rescore("j", "records", np.array([0, 1]), np.array([1.0, 2.0]))
+        tx.rescore("j", "records", np.array([0]), np.array([3.0]))
     with pytest.raises(StoreError, match="there is no row 2"), database.transaction() as tx:
         tx.rescore("j", "records", np.array([0, 2]), np.array([1.0, 2.0]))
     with database.reading() as view:

@@ -20,8 +20,8 @@ from .jobrows import JobsEdit, JobsView
 from .messages import MessagesEdit, MessagesView
 from .queries import Queries
 from .resultrows import ResultsEdit
-from .schema import prepare
-from .session import translated
+from .schema import prepare, require_database
+from .session import Connection, translated
 from .snapshotindex import SnapshotsEdit, SnapshotsView
 
 _SETTINGS = {
@@ -74,10 +74,9 @@ class Database:
         self._writer: int | None = None
         self._process = os.getpid()
         self._is_closed = False
-        if self.path.is_dir():
-            raise StoreError(f"{self.path}: it is a folder, not a database")
         if not create and not self.path.exists():
             raise StoreError(f"{self.path}: there is no such file")
+        require_database(self.path)
         with self._connection():
             pass
 
@@ -115,7 +114,7 @@ class Database:
     def shrink(self) -> None:
         """Gives room that deletions left back to the file system; takes as long as writing that much."""
         with self._alone(), self._connection() as sql:
-            sql.execute("PRAGMA incremental_vacuum").fetchall()
+            sql.executescript("PRAGMA incremental_vacuum")  # execute would make one step, a page
             sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
@@ -167,7 +166,12 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         is_new = not self.path.exists()
         sql = sqlite3.connect(
-            self._uri, self._timeout_s, isolation_level=None, check_same_thread=False, uri=True
+            self._uri,
+            self._timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Connection,
+            uri=True,
         )
         try:
             for name, value in _SETTINGS.items():

@@ -167,10 +167,10 @@ class ResultsEdit(ResultsView):
         if not len(row):
             return
         where = "job = ? AND kind = ? AND NOT is_interim AND first_row + row_count > ? AND first_row <= ?"
-        chunks = self._found(where, [job_id, kind, int(row[0]), int(row[-1])])
-        if not chunks or chunks[-1].first_row + chunks[-1].rows <= row[-1]:
+        tail = self._tail(job_id, kind, False)
+        if not tail or row[-1] >= tail[0].first_row + tail[0].rows:
             raise StoreError(f"{kind} of job '{job_id}': there is no row {row[-1]} to give a score")
-        for chunk in chunks:
+        for chunk in self._found(where, [job_id, kind, int(row[0]), int(row[-1])]):
             here = slice(*np.searchsorted(row, [chunk.first_row, chunk.first_row + chunk.rows]))
             if here.start < here.stop:
                 self._set_limits(chunk, row[here] - chunk.first_row, score[here])

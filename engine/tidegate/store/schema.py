@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from pathlib import Path
 
 from ..errors import StoreError, VersionError
 
@@ -14,6 +15,7 @@ APPLICATION_ID = 0x74696465
 """Marks the file ("tide"), so that no other database is mistaken for one."""
 VERSION = 1
 """Of the tables below; a file with a larger one is left alone."""
+_LEAST_BYTES = 512
 
 _TABLES = """
 CREATE TABLE jobs (
@@ -96,6 +98,18 @@ CREATE TABLE documents (
     PRIMARY KEY (collection, name)
 );
 """
+
+
+def require_database(path: Path) -> None:
+    """Raises StoreError for a folder, and VersionError for a short file, which SQLite would take for empty.
+
+    By its size alone: whoever closes a file gives up all locks that the process has on it, those of SQLite
+    too. So nothing but SQLite may ever open the file.
+    """
+    if path.is_dir():
+        raise StoreError(f"{path}: it is a folder, not a database")
+    if path.exists() and 0 < path.stat().st_size < _LEAST_BYTES:
+        raise VersionError(f"{path}: the file is no store of tidegate")
 
 
 def prepare(sql: sqlite3.Connection, path: str | os.PathLike[str]) -> None:

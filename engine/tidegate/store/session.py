@@ -48,6 +48,17 @@ def translated(path: str | os.PathLike[str]) -> Iterator[None]:
         raise StoreError(f"{os.fspath(path)}: {text}") from None
 
 
+class Connection(sqlite3.Connection):
+    """A connection whose every failure is an error of SQLite."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """The cursor of a statement."""
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:  # the message about a damaged schema, with damage in it
+            raise sqlite3.DatabaseError(f"the file is damaged ({error})") from None
+
+
 class Session:
     """A connection inside a transaction; of no use when that is over."""
 
