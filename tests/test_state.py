@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.strategies import Scenario, Stream, cuts, scenarios, streams
 from tests.test_battery import START, configured, every_case, pieces
-from tests.test_twin import seconds
 
 from tidegate import Job
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..forecasts import now_ms
 from ..results import FORECAST
 from .chunks import SCHEMAS
 from .database import Database
+from .export import export
 from .expressions import expand
 
 
@@ -121,12 +122,16 @@ class Answers:
             ]
 
     def export(
-        self, job_id: str, path: str | os.PathLike[str], kinds: Collection[str] | None = None
-    ) -> list[Path]:
-        """Writes results of a job to a file (one kind) or a folder; returns the files.
+        self,
+        job_id: str,
+        path: str | os.PathLike[str],
+        kinds: Sequence[str] = ("buckets", "records"),
+        *,
+        ending: str = ".parquet",
+    ) -> dict[str, Path]:
+        """Writes results to a file (of one kind, by its ending), or to a folder with a file for each kind.
 
-        The ending says how: .parquet, .arrow, .ndjson, .json, .csv and others; see `store.export`.
+        Endings are those of `tidegate detect --output`: .parquet, .arrow, .ndjson, .json, .csv and others.
+        Returns the file of each kind.
         """
-        from .export import export
-
-        return export(self._database, job_id, Path(path), kinds)
+        return export(self._database, job_id, path, kinds, ending=ending)
