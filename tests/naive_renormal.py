@@ -1,24 +1,28 @@
-"""Scores of past results as they look by now; what they were at first stays beside them.
-
-A record is lowered as far as later records of its series outgrew it, and to what its rank in the
-job's history allows by now; a bucket to the largest score of its records, an influencer to that of those
-it influenced and to its rank. Interim results are left as they are.
-"""
+"""The scores of past results by now, computed anew of all results; and step by step with a window."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .cells import F64, I64
-from .history import History
-from .influencers import Influencers
+from tidegate.cells import F64, I64
 
+Tables = dict[str, pa.Table]
+Scores = dict[str, F64]
+CURRENT: Mapping[str, Any] = {
+    "records": "record_score",
+    "buckets": "anomaly_score",
+    "influencers": "influencer_score",
+}
 _SERIES = ("detector_index", "by_field_value", "partition_field_value")
 
 
-def records(table: pa.Table, history: History) -> pa.Table:
+def records(table: pa.Table, mark: F64) -> pa.Table:
     """The records with ``record_score`` as it is by now::
 
         record_score = min(initial_record_score min(3/2 x, 1/2 + x/2), ceiling by rank)
@@ -30,7 +34,7 @@ def records(table: pa.Table, history: History) -> pa.Table:
         return table
     share = _share_of_later(table)
     outgrown = np.minimum(1.5 * share, 0.5 + 0.5 * share)
-    ceilings = history.record_ceilings(table["log_probability"].to_numpy())
+    ceilings = ceilings_of(mark, table["log_probability"].to_numpy())
     score = table["initial_record_score"].to_numpy()
     lowered = np.minimum(np.where(share < 1.0, outgrown, 1.0) * score, ceilings)
     return _replaced(table, "record_score", np.where(_is_final(table), lowered, score))
@@ -64,7 +68,7 @@ def buckets(table: pa.Table, scored: pa.Table) -> pa.Table:
     return _replaced(_replaced(table, "anomaly_score", score), "bucket_influencers", lists)
 
 
-def influencers(table: pa.Table, scored: pa.Table, past: Influencers) -> pa.Table:
+def influencers(table: pa.Table, scored: pa.Table, marks: Mapping[str, F64]) -> pa.Table:
     """The influencers with ``influencer_score`` as it is by now, by time, then by that score.
 
     ``scored`` are the final records, all of them, with their scores by now.
@@ -75,13 +79,83 @@ def influencers(table: pa.Table, scored: pa.Table, past: Influencers) -> pa.Tabl
     lowered = np.minimum(score, _largest_influenced(table, scored))
     field = table["influencer_field_name"].to_numpy(zero_copy_only=False)
     log_p = table["log_probability"].to_numpy()
-    for name in past.fields:
+    for name, mark in marks.items():
         rows = np.flatnonzero(field == name)
-        lowered[rows] = np.minimum(lowered[rows], past.ceilings(name, log_p[rows]))
+        lowered[rows] = np.minimum(lowered[rows], ceilings_of(mark, log_p[rows]))
     final = _is_final(table)
-    score = np.where(final, lowered, score)
-    order = np.lexsort((-score, table["timestamp"].to_numpy(), ~final))
-    return _replaced(table, "influencer_score", score).take(pa.array(order))
+    return _replaced(table, "influencer_score", np.where(final, lowered, score))
+
+
+def by_score(table: pa.Table) -> pa.Table:
+    """The influencers by time, then by score by now."""
+    score, final = table["influencer_score"].to_numpy(), _is_final(table)
+    return table.take(pa.array(np.lexsort((-score, table["timestamp"].to_numpy(), ~final))))
+
+
+def ceilings_of(mark: F64, log_p: F64) -> F64:
+    """The most that log-probabilities can score by their rank in a history."""
+    past = mark.tolist()
+    return np.array([_ceiling(past, -x) for x in log_p.tolist()])
+
+
+def _ceiling(mark: list[float], s: float) -> float:
+    *bins, total = mark
+    if total < 1.0:
+        return 100.0
+    x = 5.5 * math.log(1.0 + s)
+    k = min(int(x), len(bins) - 1)
+    above = bins[k] * max(1.0 - (x - k), 0.0)
+    for count in bins[k + 1 :]:
+        above += count
+    above -= 2.0 * math.sqrt(above) + 1.0
+    return 100.0 / (1.0 + max(above, 0.0) / total / 0.03)
+
+
+class NaiveRenormal:
+    """All results so far, computed anew at the end of every step and whenever asked."""
+
+    def __init__(self, fields: tuple[str, ...], window_ms: int) -> None:
+        self.fields = fields
+        self.window_ms = window_ms
+        self.tables: Tables = {}
+        self.scores: Scores = {kind: np.empty(0) for kind in CURRENT}
+        self.left = -math.inf
+        self.marks = np.zeros((1 + len(fields), 65))
+
+    def add(self, tables: Tables) -> None:
+        """Takes the results of a bucket or more, none of them on both sides of a step."""
+        for kind, table in tables.items():
+            self.tables[kind] = pa.concat_tables([self.tables.get(kind, table.slice(0, 0)), table])
+        for kind, name in CURRENT.items():
+            new = tables[kind][f"initial_{name}"].to_numpy()
+            self.scores[kind] = np.append(self.scores[kind], new)
+        if self.window_ms == 0:
+            self.left = math.inf
+
+    def end_step(self, end: int, marks: F64) -> None:
+        """Ranks by other histories, and lets the results before the window keep the scores they have then."""
+        self.marks = marks
+        self.settle()
+        self.left = max(self.left, end - self.window_ms)
+
+    def settle(self) -> None:
+        """Computes the scores by now of all that has not left."""
+        past = dict(zip(self.fields, self.marks[1:], strict=True))
+        scored = records(self.tables["records"], self.marks[0])
+        told = self._kept("records", scored)
+        made = {
+            "records": scored,
+            "buckets": buckets(self.tables["buckets"], told),
+            "influencers": influencers(self.tables["influencers"], told, past),
+        }
+        for kind, table in made.items():
+            self.scores[kind] = self._kept(kind, table)[CURRENT[kind]].to_numpy()
+
+    def _kept(self, kind: str, table: pa.Table) -> pa.Table:
+        """The table with the scores that were kept where results have left."""
+        name = CURRENT[kind]
+        has_left = table["timestamp"].to_numpy() < self.left
+        return _replaced(table, name, np.where(has_left, self.scores[kind], table[name].to_numpy()))
 
 
 def _largest_influenced(table: pa.Table, scored: pa.Table) -> F64:

@@ -179,7 +179,7 @@ from tidegate_kernels import score
 history, out = np.zeros(score.HISTORY_SIZE), [np.zeros(1) for _ in range(3)]
 one = np.ones(1, np.int64)
 score.score_buckets(one, np.array([-40.0]), np.array([99.9]), np.array([-40.0]), one, 1, 2, 900_000, 1,
-                    history, history.copy(), *out)
+                    0, history, history.copy(), np.empty(0), *out)
 print(out[2][0])
 """
 

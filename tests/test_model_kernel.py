@@ -121,7 +121,7 @@ def test_buckets_follow_their_records_and_count_their_series() -> None:
     for learn in (0, 1):
         found = score.score_buckets(
             bucket_r, log_p_r, series_score, log_p_r, counts, START, START + n, SPAN_MS, learn,
-            history, scratch, *outs,
+            0, history, scratch, np.empty(0), *outs,
         )  # fmt: skip
         assert found == n
         assert history.any() == bool(learn)
