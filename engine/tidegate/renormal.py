@@ -10,11 +10,11 @@ x is the record's share of the largest |actual - typical| since then, itself inc
 is more of its last buckets together than of its own (multi_bucket_impact above 0), or has no single value.
 
 What is later and larger counts at once. The history by which results are ranked is that at the end of the
-latest step of data time (`Marks`): every bucket changes every ceiling by a little, so with the history of
-the moment all scores at their ceiling, about half, would be other ones after each bucket. At the end of a
-step results older than the window leave: they are scored for the last time, with the records and the
-history that there are then. So scores depend on the final results so far alone, not on the calls in which
-they came nor on when somebody looked. Interim results are left as they are.
+latest step of data time (`Marks`): every bucket moves every ceiling by a little, so with the history of the
+moment all scores at their ceiling, 2% of a made-up window of a million, would be other ones after each
+bucket. At the end of a step results older than the window leave: they are scored for the last time, with
+the records and the history that there are then. So scores depend on the final results so far alone, not on
+the calls in which they came nor on when somebody looked. Interim results are left as they are.
 """
 
 from __future__ import annotations
