@@ -85,7 +85,7 @@ def _cells(value: F64, first: int) -> ClosedCells:
 def state_bytes(job: tidegate.Job) -> int:
     """Bytes that the states of all models of a job take."""
     lanes = job._engine._lanes.values()
-    return sum(analysis.state_bytes for lane in lanes for analysis in lane.analyses)
+    return sum(analysis.taken(lane.keys.sizes) for lane in lanes for analysis in lane.analyses)
 
 
 def state_of(job: tidegate.Job) -> State:

@@ -64,7 +64,7 @@ def grown(rows: int, members: int) -> dict[str, float]:
     seen = len(lane.keys)
     tables = sum(names.nbytes for names in whole._engine._names.values())
     return {
-        "state": sum(analysis.state_bytes for analysis in lane.analyses) / seen,
+        "state": sum(analysis.taken(lane.keys.sizes) for analysis in lane.analyses) / seen,
         "engine": (lane.state_bytes + tables) / seen,
         "process": (after - before) / seen,
     }

@@ -87,7 +87,7 @@ def test_what_is_left_out_is_what_the_twin_leaves_out(
         assert len(left) == ours.count(False)
         if is_interim:
             continue
-        exclusion.keep()
+        exclusion.learn()
         expected = []
         for at in range(bucket, bucket + length):
             expected += twin.excluded(at, [row for row in rows if row[0] == at], skipped)

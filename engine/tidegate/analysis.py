@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .causes import Causes
-from .cells import F64, Cells, ClosedCells
+from .cells import F64, I32, I64, Cells, ClosedCells
 from .config import Detector
 from .kept import Keeper
-from .keys import Keys
+from .keys import Keys, Sizes
 from .model import U8, Run, Scored
 from .rows import Source
 from .rules import DetectorRules
@@ -82,17 +82,34 @@ class Analysis(Keeper, ABC):
     @property
     @abstractmethod
     def series_bytes(self) -> int:
-        """The memory that one more series takes."""
+        """The most memory that one more series takes."""
 
     @property
     def attribute_bytes(self) -> int:
         """The memory that one more attribute of a population takes beside its members."""
         return 0
 
-    @property
     @abstractmethod
-    def state_bytes(self) -> int:
-        """The memory that its models take now."""
+    def taken(self, sizes: Sizes) -> int:
+        """The memory that the models of so many series and attributes take; of room for more, nothing."""
+
+    def promised(self, n_series: int) -> int:
+        """The memory that models of so many series, plain so far, take if all turn out to be seasonal."""
+        return 0
+
+    def limit_growth(self, n_series: int, most_bytes: int) -> int:
+        """Lets no more of these models become seasonal than fit; returns the bytes that they may take."""
+        return 0
+
+    @abstractmethod
+    def keep(self, keys: Keys, series: I64, attributes: I64) -> None:
+        """Forgets all series and attributes but these, ascending, which move down; `keys` has all yet."""
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+
+    def forget_silent(self, clock: int, spared_s: npt.NDArray[np.uint8]) -> None:
+        """Lets go of what the prune window will forget anyway; not of series that are 1 in `spared_s`."""
 
     @abstractmethod
     def run(self, cells: LaneCells, keys: Keys, run: Run, threads: Threads, plot_s: U8) -> Finding:
@@ -106,8 +123,8 @@ class Analysis(Keeper, ABC):
         """What custom rules take for the values of cells of its first source, NaN where that is nothing."""
         return np.full(len(closed), np.nan)
 
-    def ask_siblings(self) -> None:
-        """Lets series that are yet to come begin with what the present ones have in common."""
+    def ask_siblings(self, clock: int) -> None:
+        """Lets series that are yet to come begin with what the present ones, at a time, have in common."""
 
     def require_keys(self, keys: Keys) -> None:
         """Sees that what was restored is of these keys."""
@@ -126,3 +143,9 @@ def with_room(array: F64, size: int) -> F64:
     longer = np.zeros(max(size, len(array) + len(array) // 2))
     longer[: len(array)] = array
     return longer
+
+
+def rows_kept(state: F64, size: int, numbers: I64) -> F64:
+    """The states of some numbers, `size` elements each."""
+    kept: F64 = state[: len(state) // size * size].reshape(-1, size)[numbers].reshape(-1)
+    return kept

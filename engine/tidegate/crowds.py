@@ -13,7 +13,7 @@ from tidegate_kernels import population as kernels
 from tidegate_kernels.crowd import STATE_SIZE
 from tidegate_kernels.crowdlaw import LAW_SIZE
 
-from .analysis import with_room
+from .analysis import rows_kept, with_room
 from .cells import F64, FEATURES, I32, I64, ClosedCells
 from .config import Detector
 from .kept import Keeper, require
@@ -117,10 +117,10 @@ class Shares(Keeper):
         self._members: F64 = np.zeros(0)
         self._crowds: F64 = np.zeros(0)
 
-    @property
-    def nbytes(self) -> int:
-        """The memory that it takes."""
-        return self._members.nbytes + self._crowds.nbytes
+    def keep(self, members: I64, attributes: I64) -> None:
+        """Forgets all but these members and attributes, ascending, which move down."""
+        self._members = rows_kept(self._members, member_kernels.MEMBER_SIZE, members)
+        self._crowds = rows_kept(self._crowds, member_kernels.CROWD_SIZE, attributes)
 
     def grow(self, keys: MemberSpace) -> None:
         """Makes room for all members."""

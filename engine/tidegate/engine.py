@@ -124,7 +124,8 @@ class Engine(Keeper):
         self.influencers = Influencers(
             analysis.influencers, self._lanes, names, span_ms, is_summarised=is_summarised
         )
-        self._set_limit(config)
+        self.stock = Stock(self._lanes, names, self.influencers.log, span_ms, self._limit_of(config), prune)
+        self.failures = Failures()
 
     def _resume(self) -> None:
         line, span = self.timeline, self._span

@@ -31,6 +31,10 @@ class FilterSet:
     def __contains__(self, filter_id: str) -> bool:
         return filter_id in self._filters
 
+    def forget(self) -> None:
+        """Looks at all strings again, after their codes changed."""
+        self._known = {}
+
     def matches(self, filter_id: str, field: str, names: Interner) -> Flags:
         """Whether each string of a field, in the order of their codes, is in a filter."""
         known = self._known.get((filter_id, field), np.zeros(0, bool))

@@ -8,6 +8,7 @@ seen in, and what comes in every bucket is from the third on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -50,7 +51,7 @@ class Frequency(Keeper):
         self._now = self._since
 
     def see(self, cells: ClosedCells, run: Run) -> None:
-        """Takes the cells of a run, until `keep` only for this run."""
+        """Takes the cells of a run, until `learn` only for this run."""
         first, size = run.calendar.bucket_from, len(run.calendar)
         inside = cells.within(first, first + size)
         self._run = first, max(size, 1), run.clock_offset
@@ -58,7 +59,7 @@ class Frequency(Keeper):
         units = self._units_of(inside.series_c)
         self._pairs = np.unique(units * self._run[1] + (inside.bucket_c - first))
 
-    def keep(self) -> None:
+    def learn(self) -> None:
         """Adds the run at hand to what was seen."""
         self._seen_u += np.bincount(self._pairs // self._run[1], minlength=len(self._seen_u))
         self._since, self._pairs = self._now, self._pairs[:0]
@@ -74,6 +75,44 @@ class Frequency(Keeper):
         passed = bucket - offset - since + 1
         found: npt.NDArray[np.bool_] = (since >= 0) & (seen >= LEAST) & (seen > SHARE * passed)
         return found
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        return self._units.nbytes + self._seen_u.nbytes + self._since.nbytes
+
+    def keep(self, series: I64) -> None:
+        """Forgets the values that none of these series has, before their numbers move."""
+        units = np.unique(self._units_of(series))
+        left, right = self._units.left[units], self._units.right[units]
+        self._units, self._seen_u = PairTable.of(left, right), self._seen_u[units]
+        since, partitions = np.full_like(self._since, -1), self._partitions(series)
+        partitions = partitions[partitions < len(since)]
+        since[partitions] = self._since[partitions]
+        self._since = self._now = since
+
+    def codes(self, field: str) -> Iterator[npt.NDArray[np.integer]]:
+        """The codes of a field that it knows."""
+        if field == self._keys.partition:
+            yield np.flatnonzero(self._since >= 0)
+            yield self._units.right[: len(self._units)]
+        if field == getattr(self._keys, self._role):
+            yield self._units.left[: len(self._units)]
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        n = len(self._units)
+        left, right = self._units.left[:n], self._units.right[:n]
+        role, partition = getattr(self._keys, self._role), self._keys.partition
+        if role in new_of:
+            left = new_of[role][left]
+        if partition is not None and partition in new_of:
+            right = new_of[partition][right]
+            known = np.flatnonzero(self._since >= 0)
+            since = np.full(int(new_of[partition].max()) + 1, -1)
+            since[new_of[partition][known]] = self._since[known]
+            self._since = self._now = since
+        self._units = PairTable.of(left, right)
 
     def _units_of(self, series: I32 | I64) -> I64:
         """The units of some series, new ones too."""
@@ -113,14 +152,34 @@ class Exclusion(Keeper):
         return bool(self._of_role)
 
     def see(self, cells: ClosedCells, run: Run) -> None:
-        """Takes the cells of a run, until `keep` only for this run."""
+        """Takes the cells of a run, until `learn` only for this run."""
         for frequency in self._of_role:
             frequency.see(cells, run)
 
-    def keep(self) -> None:
+    def learn(self) -> None:
         """Adds the run at hand to what was seen."""
         for frequency in self._of_role:
-            frequency.keep()
+            frequency.learn()
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        return sum(frequency.nbytes for frequency in self._of_role)
+
+    def keep(self, series: I64) -> None:
+        """Forgets the values that none of these series has, before their numbers move."""
+        for frequency in self._of_role:
+            frequency.keep(series)
+
+    def codes(self, field: str) -> Iterator[npt.NDArray[np.integer]]:
+        """The codes of a field that it knows."""
+        for frequency in self._of_role:
+            yield from frequency.codes(field)
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        for frequency in self._of_role:
+            frequency.move_codes(new_of)
 
     def is_excluded(self, bucket: I64, series: I32 | I64) -> npt.NDArray[np.bool_]:
         """Whether some series are left out, each in a bucket of the run at hand."""

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .analysis import Analysis, Finding, LaneCells
+from .cells import I64
 from .config import Detector
 from .kept import INSIDE
-from .keys import Keys
+from .keys import Keys, Sizes
 from .model import NO_RULES, RESULT_COLUMNS, SIGNIFICANT, STATE_BYTES, U8, FeatureModel, Run, Scored
 from .rows import Source
 from .threads import Threads
@@ -43,15 +44,35 @@ class Individual(Analysis):
         """The memory that one more series takes."""
         return len(self.models) * STATE_BYTES
 
-    @property
-    def state_bytes(self) -> int:
-        """The memory that states and profiles take now."""
-        return sum(model.state_bytes for model in self.models)
+    def taken(self, sizes: Sizes) -> int:
+        """The memory that the states of so many series and their profiles take."""
+        return sum(model.taken(sizes[0]) for model in self.models)
 
-    def ask_siblings(self) -> None:
-        """Lets series that are yet to come begin with what the present ones have in common."""
+    def promised(self, n_series: int) -> int:
+        """The memory that the profiles of so many series take beside those that there are."""
+        return sum(model.promised(n_series) for model in self.models)
+
+    def limit_growth(self, n_series: int, most_bytes: int) -> int:
+        """Lets no more series become seasonal than fit; returns the bytes that they may take."""
+        granted = 0
         for model in self.models:
-            model.ask_siblings()
+            granted += model.limit_pages(n_series, most_bytes - granted)
+        return granted
+
+    def keep(self, keys: Keys, series: I64, attributes: I64) -> None:
+        """Forgets all series but these, ascending, which move down."""
+        for model in self.models:
+            model.keep(series, len(keys))
+
+    def forget_silent(self, clock: int, spared_s: U8) -> None:
+        """Lets go of what the prune window will forget anyway; not of series that are 1 in `spared_s`."""
+        for model in self.models:
+            model.forget_silent(clock, spared_s)
+
+    def ask_siblings(self, clock: int) -> None:
+        """Lets series that are yet to come begin with what the present ones, at a time, have in common."""
+        for model in self.models:
+            model.ask_siblings(clock)
 
     def set_prune(self, buckets: int) -> None:
         """Forgets series that are silent for longer than so many buckets."""

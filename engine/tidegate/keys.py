@@ -1,4 +1,4 @@
-"""Key fields: strings to codes, codes to series. Each table only grows.
+"""Key fields: strings to codes, codes to series. The tables grow; what nobody needs any more is taken out.
 
 Every distinct string of a dictionary column is hashed once per batch, never once per row.
 A missing value and the empty string are the same: code 0.
@@ -6,7 +6,7 @@ A missing value and the empty string are the same: code 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -25,6 +25,15 @@ U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 
 _FIRST = 1024
+_CODE = np.uint64(0xFFFFFFFF)  # of a slot, plus one
+_LEAST_SWEPT = 1 << 16  # strings, and
+_LEAST_BYTES = 1 << 23  # bytes: below, nothing is worth being thrown out
+STRING_BYTES = 48
+"""What a string takes in the tables of an `Interner` beside its bytes, their room for more included."""
+NUMBER_BYTES = 48
+"""What a number takes in a table of keys, its room for more included."""
+Sizes = tuple[int, int]
+"""How many numbers a table of keys gave out, and to how many attributes of populations."""
 
 
 class Interner(Keeper):
@@ -45,6 +54,8 @@ class Interner(Keeper):
         self._count: I64 = np.zeros(1, np.int64)
         self._latest: tuple[pa.Array, I32] | None = None
         """The latest dictionary and its codes."""
+        self._swept = (0, 0)
+        """Strings and bytes after the last sweep."""
         self.codes(pa.array([""]))
 
     def __len__(self) -> int:
@@ -109,6 +120,37 @@ class Interner(Keeper):
         self._slots = _rehashed(self._slots, count)
 
     @property
+    def lengths(self) -> I64:
+        """The bytes of every string, in the order of their codes."""
+        return np.diff(self._starts[: len(self) + 1])
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are many more strings, or bytes of them, than after the last sweep."""
+        strings, size = self._swept
+        used = int(self._starts[len(self)])
+        return len(self) > max(_LEAST_SWEPT, 2 * strings) or used > max(_LEAST_BYTES, 2 * size)
+
+    def sweep(self, used: Iterable[npt.NDArray[np.integer]]) -> I32:
+        """Forgets every string whose code is in none of the arrays; the new code of every old one, or -1.
+
+        >>> names = Interner()
+        >>> codes = names.codes(pa.array(["a", "b", "c"]))
+        >>> names.sweep([codes[2:]]).tolist(), names.texts().to_pylist()
+        ([0, -1, -1, 1], ['', 'c'])
+        """
+        lives = np.zeros(len(self), bool)
+        lives[0] = True
+        for codes in used:
+            lives[codes] = True
+        kept = self.texts().filter(pa.array(lives))
+        new_of = np.where(lives, np.cumsum(lives) - 1, -1).astype(np.int32)
+        self.__init__()  # type: ignore[misc]
+        self._intern(kept)
+        self._swept = len(self), int(self._starts[len(self)])
+        return new_of
+
+    @property
     def table(self) -> tuple[U64, I64, U8]:
         """The slots, and where the strings lie and their bytes, as the kernels take them."""
         return self._slots, self._starts, self._arena
@@ -158,6 +200,22 @@ class Keys(Protocol):
 
     def partition_codes(self, series: npt.NDArray[np.integer]) -> I32:
         """The codes of the partition values of some numbers."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """How many numbers and attributes there are."""
+
+    def cut(self, sizes: Sizes) -> None:
+        """Goes back to so many numbers and attributes."""
+
+    def keep(self, series: I64) -> I64:
+        """Takes out all numbers but these, ascending, which move down; returns the attributes that stay."""
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+
+
+_NO_ATTRIBUTES: I64 = np.empty(0, np.int64)
 
 
 class KeySpace(Keeper):
@@ -252,6 +310,46 @@ class KeySpace(Keeper):
             np.array_equal(self._series_of[codes], np.arange(len(codes))), "codes and series do not agree"
         )
 
+    @property
+    def sizes(self) -> Sizes:
+        """How many series there are, and 0."""
+        return len(self), 0
+
+    def cut(self, sizes: Sizes) -> None:
+        """Goes back to so many series."""
+        if self.by is not None and self.partition is not None:
+            self._pairs.cut(sizes[0])
+        elif self.fields:
+            self._series_of[self._codes[sizes[0] : self._n]] = -1
+            self._n = min(sizes[0], self._n)
+
+    def keep(self, series: I64) -> I64:
+        """Takes out all series but these, ascending, which move down; there are no attributes."""
+        if self.by is not None and self.partition is not None:
+            self._pairs = PairTable.of(self._pairs.left[series], self._pairs.right[series])
+        elif self.fields:
+            self._set_codes(self._codes[series])
+        return _NO_ATTRIBUTES
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        if self.by is not None and self.partition is not None:
+            n, same = len(self), np.empty(0, np.int32)
+            left, right = (
+                new_of[field][codes[:n]] if len(new_of.get(field, same)) else codes[:n]
+                for field, codes in ((self.by, self._pairs.left), (self.partition, self._pairs.right))
+            )
+            self._pairs = PairTable.of(left, right)
+        elif self.fields and self.fields[0] in new_of:
+            self._set_codes(new_of[self.fields[0]][self._codes[: self._n]])
+
+    def _set_codes(self, codes: I32) -> None:
+        """Gives series from 0 on to these codes of the only field."""
+        room = max(int(codes.max(initial=0)) + 1, _FIRST)
+        self._n = len(codes)
+        self._codes, self._series_of = _longer(codes, room), np.full(room, -1, np.int32)
+        self._series_of[codes] = np.arange(len(codes))
+
 
 class MemberSpace(Keeper):
     """The members of populations: pairs of an over value and an attribute, a series of by and partition.
@@ -269,8 +367,6 @@ class MemberSpace(Keeper):
         self.use_null = use_null
         self.refused = 0
         """Records left out because they would make one member or attribute too many for the memory limit."""
-        self.attribute_limit = (1 << 31) - 1
-        """How many attributes may come to be."""
         self._pairs = PairTable()
 
     def __len__(self) -> int:
@@ -283,16 +379,22 @@ class MemberSpace(Keeper):
 
     def series(self, codes: Mapping[str, I32], limit: int) -> I32:
         """The member of every row, -1 or -2 for none; no more than `limit` come to be."""
+        members, _ = self.numbers(codes, limit, limit)
+        if len(self) >= limit or len(self.attributes) >= limit:
+            self.refused += int(np.count_nonzero(members == -2))
+        return members
+
+    def numbers(self, codes: Mapping[str, I32], limit: int, attribute_limit: int) -> tuple[I32, I32]:
+        """The member and the attribute of every row, -1 or -2 for none; no more than these limits."""
         assert self.over is not None
         over = codes[self.over]
-        attribute_limit = min(limit, self.attribute_limit)
         attribute = self.attributes.series(codes, attribute_limit)
         if not len(attribute):
             attribute = np.zeros(len(over), np.int32)
         members = self._pairs.numbers(over, attribute, limit, not self.use_null)
-        if len(self) >= limit or len(self.attributes) >= attribute_limit:
-            self.refused += int(np.count_nonzero(members == -2))
-        return members
+        if not self.use_null and len(self.attributes) >= attribute_limit:
+            members[(members == -2) & (over == 0)] = -1  # there is nobody to be refused
+        return members, attribute
 
     def members(self, over: I32, attribute: I64) -> I32:
         """The members of over codes and attributes; negative where there is no such member."""
@@ -319,6 +421,33 @@ class MemberSpace(Keeper):
     def _resume(self) -> None:
         require_within(self._pairs.right[: len(self)], len(self.attributes), "an attribute")
 
+    @property
+    def sizes(self) -> Sizes:
+        """How many members and attributes there are."""
+        return len(self), len(self.attributes)
+
+    def cut(self, sizes: Sizes) -> None:
+        """Goes back to so many members and attributes."""
+        self._pairs.cut(sizes[0])
+        self.attributes.cut((sizes[1], 0))
+
+    def keep(self, series: I64) -> I64:
+        """Takes out all members but these, ascending, which move down; returns the attributes that stay."""
+        over, attribute = self._pairs.left[series], self._pairs.right[series]
+        kept, right = np.unique(attribute, return_inverse=True)
+        if not self.attributes.fields:
+            kept, right = np.zeros(1, np.int64), np.zeros_like(attribute)
+        self.attributes.keep(kept.astype(np.int64))
+        self._pairs = PairTable.of(over, right.astype(np.int32))
+        return kept.astype(np.int64)
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        self.attributes.move_codes(new_of)
+        if self.over is not None and self.over in new_of:
+            n = len(self)
+            self._pairs = PairTable.of(new_of[self.over][self._pairs.left[:n]], self._pairs.right[:n])
+
 
 class PairTable(Keeper):
     """Pairs of numbers and their own numbers, in the order of first appearance; `room` is for the first."""
@@ -339,6 +468,22 @@ class PairTable(Keeper):
     def nbytes(self) -> int:
         """The memory of the table, room for more included."""
         return self.left.nbytes + self.right.nbytes + self._slots.nbytes
+
+    @classmethod
+    def of(cls, left: I32, right: I32) -> PairTable:
+        """Different pairs, numbered as they come; neither is negative."""
+        table = cls(max(len(left), _FIRST))
+        table.numbers(left, right, len(left), False)
+        return table
+
+    def cut(self, n: int) -> None:
+        """Goes back to the first so many pairs."""
+        if n < len(self):
+            slots = self._slots
+            kept = slots[(slots != 0) & ((slots & _CODE) <= np.uint64(n))]
+            self._slots = np.zeros_like(slots)
+            kernels.rehash(kept, self._slots)
+            self._count[0] = n
 
     def numbers(self, left: I32, right: I32, limit: int, skip_left: bool) -> I32:
         """The number of every pair; -2 once there are `limit` and it is new, -1 where there is none.
@@ -407,8 +552,8 @@ def _nulls(column: pa.Array) -> U8:
 
 
 def _longer(array: npt.NDArray[T], size: int, fill: int = 0) -> npt.NDArray[T]:
-    """A copy with room for `size` elements."""
-    longer = np.full(size, fill, array.dtype)
+    """A copy with room for `size` elements; zeros take no memory before they are used."""
+    longer = np.full(size, fill, array.dtype) if fill else np.zeros(size, array.dtype)
     longer[: len(array)] = array
     return longer
 

@@ -8,7 +8,7 @@ it does not matter when that happens; to look at open buckets is one more occasi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -114,6 +114,17 @@ class KeyStream(Keeper):
         """All keys of the open buckets; some more than once."""
         yield self._log.key[: self._used]
         yield self._cells.keys
+
+    def open_series(self) -> Iterator[I32]:
+        """The series that have something in an open bucket."""
+        yield self._log.series[: self._used]
+        yield self._cells.series_c
+
+    def renumber(self, new_of: I32, n_series: int) -> None:
+        """Goes on with other numbers of series; their order is the same."""
+        used, cells = self._log.series[: self._used], self._cells
+        used[:] = new_of[used]
+        self._cells = replace(cells, series_c=new_of[cells.series_c])
 
     def grow(self, n_series: int) -> None:
         """Makes room for so many series: nothing to do, what is kept is by row and by cell."""

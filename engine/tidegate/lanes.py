@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import Analysis, Finding, LaneCells
-from .cells import F64, I32, ClosedCells
+from .cells import F64, I32, I64, ClosedCells
 from .circular import Circular
 from .config import CustomRule, Detector, ModelPlotConfig
 from .filters import FilterSet
@@ -18,7 +19,7 @@ from .frequent import Exclusion
 from .individual import Individual
 from .kept import INSIDE, Keeper
 from .keycells import DistinctCount, Information, Quantile, Summary
-from .keys import Interner, Keys, KeySpace, MemberSpace, require_within
+from .keys import NUMBER_BYTES, Interner, Keys, KeySpace, MemberSpace, require_within
 from .keystream import KeyStream
 from .model import NO_PLOT, U8, Run
 from .modelplot import PlottedSeries
@@ -26,6 +27,7 @@ from .passes import Pass, Span
 from .population import Population
 from .position import Position
 from .rare import Rare
+from .room import Price, Room
 from .rows import Rows, Source
 from .rules import DetectorRules, silenced
 from .streams import CellStream, Stream
@@ -35,7 +37,7 @@ from .unlearned import run_unlearned
 from .weights import WeightedStream, gathered_as, weighted_series
 from .withheld import values_of, without
 
-_TABLE_BYTES = 64  # of one series in the tables of keys
+_NEVER = -1 << 62
 LaneKey = tuple[str | None, str | None, str | None, bool]  # by, over and partition field, use_null
 
 
@@ -102,6 +104,10 @@ class Lane(Keeper):
         self.streams: dict[Source, Stream] = {}
         self.analyses: list[Analysis] = []
         self._plotted = PlottedSeries(self.keys, plot, names) if over is None else None
+        self.room = Room(self.keys, names, span.span)
+        """Which series are let in."""
+        self._last_s: I64 = np.empty(0, np.int64)
+        """Of every series: the bucket, of the job's own time, of its last final cell."""
         self._span = span
         self._texts = texts
         self._names = names
@@ -142,6 +148,7 @@ class Lane(Keeper):
         self.analyses.append(analysis)
         self._seen.append(seen)
         self._exclusions.append(Exclusion(detector, self.keys))
+        self.room.price = self.price
 
     def update(self, plot: ModelPlotConfig | None, prune_buckets: int) -> None:
         """Goes on with another model plot and another prune window."""
@@ -157,45 +164,152 @@ class Lane(Keeper):
             analysis.rules = DetectorRules(own, self.keys, self._names, filters) if own else None
 
     @property
-    def series_bytes(self) -> int:
-        """What one more series takes in streams, models and tables."""
-        models = sum(analysis.series_bytes for analysis in self.analyses)
+    def price(self) -> Price:
+        """The most that one more series, and one more attribute of a population, takes."""
         streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
-        return models + streams * self._span.rows * 8 * RECORD_SIZE + _TABLE_BYTES
+        cells = streams * self._span.rows * 8 * RECORD_SIZE
+        series = sum(analysis.series_bytes for analysis in self.analyses)
+        attribute = sum(analysis.attribute_bytes for analysis in self.analyses)
+        if self.keys.over is None:
+            return Price(series + cells + self._table_bytes, 0)
+        return Price(series + cells + self._table_bytes, attribute + NUMBER_BYTES)
 
-    def series_limit(self, share: int) -> int:
-        """How many series so much memory has room for; of populations one half of it is for attributes."""
-        attribute_bytes = sum(analysis.attribute_bytes for analysis in self.analyses)
-        if isinstance(self.keys, MemberSpace) and attribute_bytes:
-            share //= 2
-            self.keys.attribute_limit = max(share // (attribute_bytes + _TABLE_BYTES), 1)
-        return max(share // self.series_bytes, 1)
+    @property
+    def _table_bytes(self) -> int:
+        """What a series takes in tables."""
+        excluded = sum(map(bool, self._exclusions))
+        return NUMBER_BYTES + 16 + excluded * (NUMBER_BYTES + 8)
+
+    @property
+    def taken(self) -> int:
+        """What models, and the tables of keys without their strings, take of what series charge for."""
+        n, attributes = self.keys.sizes
+        models = sum(analysis.taken((n, attributes)) for analysis in self.analyses)
+        return models + n * self._table_bytes + attributes * NUMBER_BYTES
+
+    @property
+    def open_bytes(self) -> int:
+        """What the cells of open buckets take."""
+        return sum(stream.nbytes for stream in self.streams.values())
 
     @property
     def state_bytes(self) -> int:
         """What streams, models and tables take now."""
-        models = sum(analysis.state_bytes for analysis in self.analyses)
-        return models + sum(stream.nbytes for stream in self.streams.values()) + self.keys.nbytes
+        return self.taken + self.open_bytes
 
-    def gather(self, rows: Rows, part: Pass, limit: int, threads: int) -> tuple[I32, list[Work]]:
-        """The series of the rows of a pass (empty: all of one), and what is to be done to add them.
+    @property
+    def promised(self) -> int:
+        """What the models take more if all series turn out to be seasonal."""
+        return sum(analysis.promised(len(self.keys)) for analysis in self.analyses)
 
-        At most `limit` series come to be.
-        """
+    def limit_growth(self, most_bytes: int) -> int:
+        """Lets no more series become seasonal than fit; returns the bytes that they may take."""
+        granted = 0
+        for analysis in self.analyses:
+            granted += analysis.limit_growth(len(self.keys), most_bytes - granted)
+        return granted
+
+    def codes(self, field: str) -> Iterator[npt.NDArray[np.integer]]:
+        """The codes of the strings of a field that it knows."""
+        n, attributes = self.keys.sizes
+        keys, numbers = self.keys, np.arange(n)
+        if field == keys.over:
+            yield keys.over_codes(numbers)
+        if isinstance(keys, MemberSpace):
+            keys, numbers = keys.attributes, np.arange(attributes)
+        if field == keys.by:
+            yield keys.by_codes(numbers)
+        if field == keys.partition:
+            yield keys.partition_codes(numbers)
+        for exclusion in self._exclusions:
+            yield from exclusion.codes(field)
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        self.keys.move_codes(new_of)
+        for exclusion in self._exclusions:
+            exclusion.move_codes(new_of)
+        for analysis in self.analyses:
+            analysis.move_codes(new_of)
+            if analysis.rules is not None:
+                analysis.rules.begin_again()
+
+    def silent(self, since: int) -> npt.NDArray[np.bool_]:
+        """Which series had their last cell in a final bucket before this one, of the job's own time."""
+        is_silent: npt.NDArray[np.bool_] = self._last_of(len(self.keys)) < since
+        for stream in self.streams.values():
+            for series in stream.open_series():
+                is_silent[series] = False
+        return is_silent
+
+    def keep(self, series: I64) -> I32:
+        """Forgets all series but these, ascending, which move down; the new number of every old one, or -1."""
+        n = len(self.keys)
+        new_of = np.full(n, -1, np.int32)
+        new_of[series] = np.arange(len(series))
+        attributes = np.empty(0, np.int64)
+        if isinstance(self.keys, MemberSpace):
+            attributes = np.unique(self.keys.attribute_of(series))
+            attributes = attributes if self.keys.attributes.fields else np.zeros(1, np.int64)
+        for analysis in self.analyses:
+            analysis.keep(self.keys, series, attributes)
+        for exclusion in self._exclusions:
+            exclusion.keep(series)
+        self.keys.keep(series)
+        for stream in self.streams.values():
+            stream.renumber(new_of, len(series))
+        self._last_s = self._last_of(n)[series]
+        if self._plotted is not None:
+            self._plotted.begin_again()
+        for analysis in self.analyses:
+            if analysis.rules is not None:
+                analysis.rules.begin_again()
+        self.room.charge_again()
+        return new_of
+
+    def forget_silent(self, clock: int) -> None:
+        """Lets go of what the prune windows will forget anyway."""
+        spared_s = self._plotted.flags() if self._plotted is not None else NO_PLOT
+        for analysis in self.analyses:
+            analysis.forget_silent(clock, spared_s)
+
+    def _last_of(self, n_series: int) -> I64:
+        """When each of so many series had its last cell."""
+        last_s, known = np.full(n_series, _NEVER), min(n_series, len(self._last_s))
+        last_s[:known] = self._last_s[:known]
+        return last_s
+
+    def see(self, cells: LaneCells, clock_offset: int) -> None:
+        """Takes note of when every series had its last cell."""
+        if len(self.keys) > len(self._last_s):
+            self._last_s = self._last_of(len(self.keys) + len(self.keys) // 2)
+        for source in self.streams:
+            closed = cells[source]
+            if len(self.streams) == 1:  # cells come in the order of time: the last one stays
+                self._last_s[closed.series_c] = closed.bucket_c - clock_offset
+            else:
+                np.maximum.at(self._last_s, closed.series_c, closed.bucket_c - clock_offset)
+
+    def assign(self, rows: Rows) -> I32:
+        """The series of rows, negative for none; empty: all are of one."""
+        if not self._is_summarised:
+            return self.room.series(rows.codes, rows.time)
+        codes = {field: rows.codes[field] for field in self.fields}
+        return weighted_series(self.room, codes, rows.weight, rows.time)
+
+    def gather(self, rows: Rows, part: Pass, series: I32, threads: int) -> tuple[I32, list[Work]]:
+        """The series that count for the rows of a pass, and what is to be done to add them."""
         if self._is_summarised:
-            return self._gather_summarised(rows, part, limit, threads)
-        series = self.keys.series(rows.codes, limit)
+            return self._gather_summarised(rows, part, series, threads)
         works = []
         for source, stream in self.streams.items():
             stream.grow(len(self.keys))
             works += stream.gather(part, series, rows.values(source), threads)
         return series, works
 
-    def _gather_summarised(self, rows: Rows, part: Pass, limit: int, threads: int) -> tuple[I32, list[Work]]:
+    def _gather_summarised(self, rows: Rows, part: Pass, series: I32, threads: int) -> tuple[I32, list[Work]]:
         """The same of rows that stand for many records each; of sums and others they count once."""
         weight = rows.weight
-        codes = {field: rows.codes[field] for field in self.fields}
-        series = weighted_series(self.keys, codes, weight, limit)
         counted = np.where(weight > 0.0, series, np.int32(-1))
         once = np.minimum(weight, 1.0)
         works: list[Work] = []
@@ -215,10 +329,10 @@ class Lane(Keeper):
         closed = {source: read(stream) for source, stream in self.streams.items()}
         return LaneCells(closed, len(self.keys))
 
-    def ask_siblings(self) -> None:
-        """Lets series that are yet to come begin with what the present ones have in common."""
+    def ask_siblings(self, clock: int) -> None:
+        """Lets series that are yet to come begin with what the present ones, at a time, have in common."""
         for analysis in self.analyses:
-            analysis.ask_siblings()
+            analysis.ask_siblings(clock)
 
     def shift_time(self, seconds: int) -> None:
         """Lets the models of every detector that knows seasons expect what was expected so much later."""
@@ -240,7 +354,7 @@ class Lane(Keeper):
             finding = self._run(analysis, view, run, threads, plot_s)
             found.append(self._reported(analysis, finding, run, exclusion))
             if exclusion and run.learn:
-                exclusion.keep()
+                exclusion.learn()
         return found
 
     def _run(self, analysis: Analysis, cells: LaneCells, run: Run, threads: Threads, plot_s: U8) -> Finding:

@@ -22,7 +22,8 @@ from .timeshift import rotated, shift_series
 U8 = npt.NDArray[np.uint8]
 SIGNIFICANT = 0.01
 """Only a probability below this makes a record."""
-STATE_BYTES = (8 * kernels.BLOCK_SIZE + 4 * kernels.PAGE_SIZE) // kernels.LANES
+_BLOCK_BYTES, _PAGE_BYTES = 8 * kernels.BLOCK_SIZE, 4 * kernels.PAGE_SIZE
+STATE_BYTES = (_BLOCK_BYTES + _PAGE_BYTES) // kernels.LANES
 """Of a seasonal series; a plain one has no share of a page."""
 SIDES = {"both": 0.0, "low": -1.0, "high": 1.0}
 COUNTING = ("count", "distinct_count")
@@ -160,11 +161,78 @@ class FeatureModel(Keeper):
         self._prior = settings[kernels.PRIOR_SPREAD :]
         self._begin_with(Prior())
 
-    @property
-    def state_bytes(self) -> int:
-        """The memory that states and profiles take."""
+    def taken(self, n_series: int) -> int:
+        """The memory that the states of so many series and their profiles take."""
         pages = int(np.count_nonzero(self._page_b >= 0))
-        return 8 * len(self._page_b) * kernels.BLOCK_SIZE + 4 * pages * kernels.PAGE_SIZE
+        return _BLOCK_BYTES * blocks_of(n_series) + _PAGE_BYTES * pages
+
+    def promised(self, n_series: int) -> int:
+        """The memory of the profiles that so many series do not have yet."""
+        return _PAGE_BYTES * len(self._pageless(n_series))
+
+    def _pageless(self, n_series: int) -> I64:
+        """The blocks of so many series that have no page."""
+        self.grow(blocks_of(n_series))
+        return np.flatnonzero(self._page_b[: blocks_of(n_series)] < 0)
+
+    def limit_pages(self, n_series: int, most_bytes: int) -> int:
+        """Lets no more blocks of so many series take a page than fit; returns the bytes of those.
+
+        It is the first that may, and blocks yet to come: whoever asks first makes no difference.
+        """
+        pageless, most = self._pageless(n_series), most_bytes // _PAGE_BYTES
+        stop = blocks_of(n_series)
+        first = int(pageless[most]) if most < len(pageless) else stop
+        self._settings[kernels.PAGELESS_FROM], self._settings[kernels.PAGELESS_TO] = first, stop
+        return _PAGE_BYTES * min(most, len(pageless))
+
+    def keep(self, series: I64, n_series: int) -> None:
+        """Forgets all but some of the series, ascending, which move down."""
+        self.grow(blocks_of(n_series))
+        n, size = len(series), blocks_of(len(series))
+        block, lane = series // kernels.LANES, series % kernels.LANES
+        new_block, new_lane = np.divmod(np.arange(n), kernels.LANES)
+        states = np.zeros((size, rows.STATE_ROWS, kernels.LANES))
+        old = self.state.reshape(-1, rows.STATE_ROWS, kernels.LANES)
+        states[new_block, :, new_lane] = old[block, :, lane]
+        has_page = (self._page_b[block] >= 0) & (old[block, int(rows.SEASONAL) // kernels.LANES, lane] > 0.0)
+        paged = np.unique(new_block[has_page])
+        page_b = np.full(size, -1)
+        page_b[paged] = np.arange(len(paged))
+        pages = np.zeros((len(paged), rows.PROFILE_ROWS, kernels.LANES), np.float32)
+        old_pages = self._pages.reshape(-1, rows.PROFILE_ROWS, kernels.LANES)
+        of_lane = self._page_b[block[has_page]], slice(None), lane[has_page]
+        pages[page_b[new_block[has_page]], :, new_lane[has_page]] = old_pages[of_lane]
+        self.state, self._page_b, self._pages = states.reshape(-1), page_b, pages.reshape(-1)
+        self._free = np.zeros(0, np.int64)
+
+    def forget_silent(self, clock: int, spared_s: U8) -> None:
+        """Makes series fresh that are silent for longer than the prune window; pages of none are given back.
+
+        The kernel would do so at their next cell: whether it is done before changes nothing. Those that
+        are 1 in `spared_s` stay: the model plot looks at them.
+        """
+        states = self.state.reshape(-1, rows.STATE_ROWS, kernels.LANES)
+        is_silent = (
+            clock - states[:, int(rows.LAST_DATA) // kernels.LANES] > self._settings[kernels.PRUNE_BUCKETS]
+        )
+        is_silent.reshape(-1)[: len(spared_s)] &= spared_s == 0
+        block, lane = np.nonzero(is_silent & (states[:, int(rows.ALIVE) // kernels.LANES] > 0.0))
+        states[block, :, lane] = 0.0
+        pages = self._pages.reshape(-1, rows.PROFILE_ROWS, kernels.LANES)
+        has_page = self._page_b[block] >= 0
+        pages[self._page_b[block[has_page]], :, lane[has_page]] = 0.0
+        self._give_pages_back()
+
+    def _give_pages_back(self) -> None:
+        """Takes the pages away from blocks in which no series has profiles."""
+        states = self.state.reshape(-1, rows.STATE_ROWS, kernels.LANES)
+        has_use = (states[:, int(rows.SEASONAL) // kernels.LANES] > 0.0).any(axis=1)
+        paged = np.flatnonzero((self._page_b >= 0) & has_use)
+        pages = self._pages.reshape(-1, kernels.PAGE_SIZE)[self._page_b[paged]]
+        self._page_b = np.full_like(self._page_b, -1)
+        self._page_b[paged] = np.arange(len(paged))
+        self._pages, self._free = pages.reshape(-1), np.zeros(0, np.int64)
 
     @property
     def memory(self) -> tuple[F64, I64, F32, F64]:
@@ -177,9 +245,13 @@ class FeatureModel(Keeper):
         settings[kernels.AGREEMENT] = prior.agreement
         settings[kernels.SHAPE :] = 0.0 if prior.shape is None else prior.shape
 
-    def ask_siblings(self) -> None:
-        """Lets the series that are yet to come begin with what the present ones have in common."""
-        self._begin_with(common(self.state, self._pages, self._page_b))
+    def ask_siblings(self, clock: int) -> None:
+        """Lets the series that are yet to come begin with what the present ones have in common.
+
+        Not with what those had that are silent, at this time, for longer than the prune window.
+        """
+        window = self._settings[kernels.PRUNE_BUCKETS]
+        self._begin_with(common(self.state, self._pages, self._page_b, clock - window))
 
     def set_prune(self, buckets: int) -> None:
         """Forgets series that are silent for longer than so many buckets."""
@@ -410,6 +482,11 @@ class FeatureModel(Keeper):
             scored_b=scored,
             bounds=np.concatenate(plotted),
         )
+
+
+def blocks_of(n_series: int) -> int:
+    """How many blocks so many series fill."""
+    return -(-n_series // kernels.LANES)
 
 
 def _even_bounds(first: I64, pieces: int, *, by_cells: bool) -> list[int]:

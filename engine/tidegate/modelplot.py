@@ -79,6 +79,10 @@ class PlottedSeries:
             self._flags, self._known = flags, n
         return self._flags
 
+    def begin_again(self) -> None:
+        """Looks at all series again, after their numbers changed."""
+        self._flags, self._known = np.zeros(0, np.uint8), 0
+
     def _chosen(self, series: I64) -> npt.NDArray[np.bool_]:
         """Which of some series are plotted."""
         fields = {"by": self._keys.by, "partition": self._keys.partition}

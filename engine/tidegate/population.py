@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,14 +11,14 @@ import numpy.typing as npt
 
 from tidegate_kernels import members as kernels
 
-from .analysis import Analysis, Finding, LaneCells, with_room
+from .analysis import Analysis, Finding, LaneCells, rows_kept, with_room
 from .causes import MOST, Causes
 from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
 from .crowds import CrowdModel, Judged, MemberCells, Shares, bucket_bounds, chunks
 from .individual import source_of
 from .kept import INSIDE, Keeper, require
-from .keys import Keys, MemberSpace, PairTable, require_within
+from .keys import NUMBER_BYTES, Keys, MemberSpace, PairTable, Sizes, require_within
 from .model import INTEGER_COLUMNS, RESULT_COLUMNS, SELDOM, SIGNIFICANT, U8, Run, Scored
 from .rows import Source
 from .threads import Threads
@@ -44,18 +45,30 @@ class Population(Analysis):
     @property
     def series_bytes(self) -> int:
         """The memory that one more member takes."""
-        return Shares.BYTES_MEMBER + _Persons.BYTES
+        return Shares.BYTES_MEMBER + (_Persons.BYTES if self._persons.is_split else 0)
 
     @property
     def attribute_bytes(self) -> int:
         """The memory that one more attribute takes."""
         return Shares.BYTES_ATTRIBUTE + len(self._models) * CrowdModel.BYTES_ATTRIBUTE
 
-    @property
-    def state_bytes(self) -> int:
-        """The memory that the models take now."""
-        models = sum(model.state.nbytes for model in self._models)
-        return models + self._shares.nbytes + self._persons.nbytes
+    def taken(self, sizes: Sizes) -> int:
+        """The memory that the models of so many members and attributes take."""
+        return self.series_bytes * sizes[0] + self.attribute_bytes * sizes[1]
+
+    def keep(self, keys: Keys, series: I64, attributes: I64) -> None:
+        """Forgets all members and attributes but these, ascending, which move down."""
+        assert isinstance(keys, MemberSpace)
+        self._grow(keys)
+        self._shares.keep(series, attributes)
+        self._persons.keep(series)
+        for model in self._models:
+            model.state = rows_kept(model.state, CrowdModel.BYTES_ATTRIBUTE // 8, attributes)
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        detector = self.detector
+        self._persons.move_codes(new_of, detector.over_field_name, detector.partition_field_name)
 
     def actual_of(self, closed: ClosedCells) -> F64:
         """The values of cells; rules compare them only where there is one feature."""
@@ -170,12 +183,13 @@ class Population(Analysis):
 class _Persons(Keeper):
     """Who a member is: the members with the same over and partition value are one person."""
 
-    BYTES = 32
+    BYTES = NUMBER_BYTES + 8
     """What a person takes at most, per member."""
     KEPT: ClassVar = {"_table": INSIDE, "_person_m": I32}
 
     def __init__(self, *, is_split: bool) -> None:
-        self._is_split = is_split
+        self.is_split = is_split
+        """Whether a person may be several members."""
         self._table = PairTable()
         self._person_m: I32 = np.empty(0, np.int32)
         self.slot_p: I32 = np.empty(0, np.int32)
@@ -189,15 +203,26 @@ class _Persons(Keeper):
         require_within(self._person_m, len(self._table), "a person")
         self.slot_p = np.full(len(self._table), -1, np.int32)
 
-    @property
-    def nbytes(self) -> int:
-        """The memory that the tables take."""
-        return self._person_m.nbytes + self.slot_p.nbytes
+    def keep(self, members: I64) -> None:
+        """Goes on with some members alone, which move down, and who they are."""
+        if self.is_split:
+            persons, person_m = np.unique(self._person_m[members], return_inverse=True)
+            self._table = PairTable.of(self._table.left[persons], self._table.right[persons])
+            self._person_m = person_m.astype(np.int32)
+            self.slot_p = np.full(len(persons), -1, np.int32)
+
+    def move_codes(self, new_of: Mapping[str, I32], over: str | None, partition: str | None) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        n = len(self._table)
+        pairs = (over, self._table.left[:n]), (partition, self._table.right[:n])
+        left, right = (new_of[field][codes] if field in new_of else codes for field, codes in pairs)
+        if self.is_split and (over in new_of or partition in new_of):
+            self._table = PairTable.of(left, right)
 
     def grow(self, keys: MemberSpace) -> None:
         """Sees who the new members are."""
         new = np.arange(len(self._person_m), len(keys))
-        if self._is_split and len(new):
+        if self.is_split and len(new):
             over = keys.over_codes(new)
             partition = np.zeros_like(over) if keys.partition is None else keys.partition_codes(new)
             numbers = self._table.numbers(over, partition, _ANY, skip_left=False)
@@ -206,7 +231,7 @@ class _Persons(Keeper):
 
     def of(self, members: I32) -> I32:
         """The person of every member; empty where each is one by itself."""
-        return self._person_m[members] if self._is_split else self._person_m
+        return self._person_m[members] if self.is_split else self._person_m
 
 
 def _causes(

@@ -14,12 +14,12 @@ import numpy as np
 from tidegate_kernels import position as kernels
 from tidegate_kernels import sphere, spots
 
-from .analysis import Analysis, Finding, LaneCells
+from .analysis import Analysis, Finding, LaneCells, rows_kept
 from .bymodel import ByModel, Density, found, grown, judged, mean_of, models_of
-from .cells import F64
+from .cells import F64, I64
 from .circular import require_counts
 from .config import Detector
-from .keys import Keys
+from .keys import Keys, Sizes
 from .model import SIGNIFICANT, U8, Run
 from .rows import Source
 from .threads import Threads
@@ -46,13 +46,23 @@ class Position(Analysis):
 
     @property
     def series_bytes(self) -> int:
-        """The memory that one more series takes; members of a population may each have their attribute."""
-        return 8 * spots.STATE
+        """The memory that one more series takes; of a population the attributes have the models."""
+        return 0 if self.detector.over_field_name is not None else 8 * spots.STATE
 
     @property
-    def state_bytes(self) -> int:
-        """The memory that the hot spots take now."""
-        return self.state.nbytes
+    def attribute_bytes(self) -> int:
+        """The memory that one more attribute takes."""
+        return 8 * spots.STATE
+
+    def taken(self, sizes: Sizes) -> int:
+        """The memory that the models of so many series and attributes take."""
+        return 8 * spots.STATE * sizes[0 if self.detector.over_field_name is None else 1]
+
+    def keep(self, keys: Keys, series: I64, attributes: I64) -> None:
+        """Forgets all series and attributes but these, ascending, which move down."""
+        self.state = grown(self.state, spots.STATE * models_of(keys))
+        numbers = series if self.detector.over_field_name is None else attributes
+        self.state = rows_kept(self.state, spots.STATE, numbers)
 
     def _resume(self) -> None:
         require_counts(self.state, spots.STATE, spots.USED, spots.SPOTS)

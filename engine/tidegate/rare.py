@@ -8,6 +8,7 @@ buckets, of those of members, in which the by value is active; actual is 1, in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,12 +18,12 @@ import numpy.typing as npt
 from tidegate_kernels import rare as kernels
 from tidegate_kernels import rareresults as result_kernels
 
-from .analysis import Analysis, Finding, LaneCells, with_room
+from .analysis import Analysis, Finding, LaneCells, rows_kept, with_room
 from .causes import Causes
 from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
 from .kept import INSIDE, Keeper, require
-from .keys import Keys, MemberSpace, require_within
+from .keys import Keys, MemberSpace, Sizes, require_within
 from .model import U8, Run, Scored, joined
 from .rows import Source
 from .threads import Threads
@@ -94,14 +95,41 @@ class Rare(Analysis):
     @property
     def series_bytes(self) -> int:
         """The memory that one more series takes, even if it is the first of its partition."""
-        member = _MEMBER_BYTES if self._is_population else 0
-        return _SERIES_BYTES + member + (8 * self._size + 4 if self.detector.partition_field_name else 0)
+        return _MEMBER_BYTES if self._is_population else self.attribute_bytes
 
     @property
-    def state_bytes(self) -> int:
-        """The memory that weights and partitions take now."""
-        places = self._partitions.nbytes + self._persons.nbytes
-        return places + sum(array.nbytes for array in (self._partition, *self._weights, *self._counts))
+    def attribute_bytes(self) -> int:
+        """The memory that one more by value takes, even if it is the first of its partition."""
+        return _SERIES_BYTES + (8 * self._size + 4 if self.detector.partition_field_name else 0)
+
+    def taken(self, sizes: Sizes) -> int:
+        """The memory that the weights of so many series and attributes, and their partitions, take."""
+        partitions = (8 * self._size + 4) * self._partitions.count
+        if self._is_population:
+            return _MEMBER_BYTES * sizes[0] + _SERIES_BYTES * sizes[1] + partitions
+        return _SERIES_BYTES * sizes[0] + partitions
+
+    def keep(self, keys: Keys, series: I64, attributes: I64) -> None:
+        """Forgets all series and attributes but these, ascending, which move down."""
+        self._grow(keys)
+        categories = attributes if self._is_population else series
+        self._weights = [array[categories] for array in self._weights]
+        partitions = self._partitions.keep(categories, all_places=keys.partition is None)
+        self._partition = rows_kept(
+            self._partition[: self._size * len(partitions)], self._size, np.flatnonzero(partitions)
+        )
+        if self._is_population:
+            self._counts = [array[series] for array in self._counts]
+            self._persons.keep(series)
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        for places, field in (
+            (self._partitions, self.detector.partition_field_name),
+            (self._persons, self.detector.over_field_name),
+        ):
+            if field is not None and field in new_of:
+                places.move_codes(new_of[field])
 
     def _resume(self) -> None:
         require(len(self._weights) == 4 and len(self._counts) == 2, "it does not have its columns")
@@ -239,6 +267,23 @@ class _Places(Keeper):
         """The places of some series."""
         places: I32 = self._place_s[series]
         return places
+
+    def keep(self, series: I64, *, all_places: bool = False) -> npt.NDArray[np.bool_]:
+        """Goes on with some series alone, which move down, and their places, or all; which those are."""
+        kept = np.full(self.count, all_places)
+        kept[self._place_s[series]] = True
+        # The last one is of codes without a place.
+        place_of = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1).astype(np.int32)
+        self._place_s, self._place_of = place_of[self._place_s[series]], place_of[self._place_of]
+        self.count = int(np.count_nonzero(kept))
+        return kept
+
+    def move_codes(self, new_of: I32) -> None:
+        """Goes on with new codes."""
+        codes = np.flatnonzero(self._place_of[: len(new_of)] >= 0)
+        moved = np.full(int(new_of.max(initial=0)) + 1, -1, np.int32)
+        moved[new_of[codes]] = self._place_of[codes]
+        self._place_of = moved
 
     def add(self, codes: I32) -> None:
         """Gives the next series, of these codes, their places."""

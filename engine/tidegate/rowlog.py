@@ -11,7 +11,7 @@ whichever is less. A median needs every value: the rows of jobs that ask for one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -206,6 +206,10 @@ class RowLog(Keeper):
             for statistics in fields.values():
                 require_within(statistics.slot_p, n_series[key], "the series of folded rows")
 
+    def row_bytes(self) -> int:
+        """What a row takes."""
+        return 4 * (len(self._lanes) + len(self._fields)) + 8 * len(self._sources) if self._lanes else 0
+
     def follows(self, key: LaneKey) -> tuple[str, ...]:
         """The fields that are followed in a lane."""
         return self._lanes[key].fields if key in self._lanes else ()
@@ -234,6 +238,45 @@ class RowLog(Keeper):
         for place in list(self._folded) if folded else ():
             if is_gone(np.array([place[1]])).all():
                 del self._folded[place]
+
+    def codes(self, field: str) -> Iterator[npt.NDArray[np.integer]]:
+        """The codes that the rows have of a field."""
+        if field in self._fields:
+            yield from (piece.columns[field] for piece in self._pieces)
+            yield from (one[field].value_p for one in self._folded.values() if field in one)
+
+    def open_series(self, key: LaneKey) -> Iterator[I32]:
+        """The series of a lane that have rows in open buckets; negative for none."""
+        if key in self._lanes:
+            yield from (piece.columns[key] for piece in self._pieces)
+            yield from (one[ALL].slot_p for place, one in self._folded.items() if place[0] == key)
+
+    def renumber(self, key: LaneKey, new_of: I32) -> None:
+        """Goes on with other numbers of the series of a lane."""
+        if key not in self._lanes:
+            return
+        for place in [place for place in self._folded if place[0] == key]:
+            moved = self._lanes[key].statistics()
+            for field, statistics in moved.items():
+                statistics.carry_over(self._folded[place][field], new_of)
+            self._folded[place] = moved
+        to = np.append(new_of, np.int32(-1))  # of rows without a series
+        self._change(key, lambda series: to[np.maximum(series, -1)] if len(series) else series)
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        for field in self._fields:
+            if field in new_of:
+                self._change(field, lambda codes, to=new_of[field]: to[codes])  # type: ignore[misc]
+                for fields in self._folded.values():
+                    if field in fields:
+                        fields[field].move_values(new_of[field])
+
+    def _change(self, name: str | LaneKey, change: Callable[[I32], I32]) -> None:
+        """Makes a change to a column of all rows."""
+        for k, piece in enumerate(self._pieces):
+            columns = {**piece.columns, name: change(piece.columns[name])}
+            self._pieces[k] = replace(piece, columns=columns)
 
     def fold(self) -> None:
         """Folds the rows of large buckets when there are too many in all, if that saves memory."""

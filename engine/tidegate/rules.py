@@ -92,6 +92,11 @@ class DetectorRules:
             self._masks, self._known = masks, n
         return self._masks
 
+    def begin_again(self) -> None:
+        """Looks at all series again, after their numbers or the codes of strings changed."""
+        self._masks, self._known = np.zeros(0, np.uint64), 0
+        self._filters.forget()
+
     @property
     def forbid_learning(self) -> bool:
         """Whether any rule says that something is not to be learned."""

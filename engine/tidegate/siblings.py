@@ -7,6 +7,7 @@ time have passed, however its records came in.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +38,10 @@ class Prior:
     """(day knots,) The season of the day, as a share of the level."""
 
 
-def common(state: F64, pages: F32, page_b: I64) -> Prior:
+def common(state: F64, pages: F32, page_b: I64, since: float = -math.inf) -> Prior:
     """The prior that the series in these blocks make; that of no siblings for too few mature ones.
+
+    Those whose last cell came before the clock `since` do not count.
 
     ::
 
@@ -53,7 +56,7 @@ def common(state: F64, pages: F32, page_b: I64) -> Prior:
     fields = {name: blocks[:, int(getattr(rows, name)) // rows.LANES] for name in _FIELDS}
     around = np.abs(fields["LEVEL"]) * np.where(fields["NON_NEGATIVE"] > 0.0, 0.5, 1.0)
     known = (fields["ALIVE"] > 0.0) & (fields["COUNT"] >= _MATURE) & (fields["VARIANCE_AR"] > 0.0)
-    known &= around > 0.0
+    known &= (around > 0.0) & (fields["LAST_DATA"] >= since)
     if np.count_nonzero(known) < LEAST_SIBLINGS:
         return Prior()
     logs = np.log(fields["VARIANCE_AR"][known]) - 2.0 * np.log(around[known])
@@ -76,4 +79,4 @@ def common(state: F64, pages: F32, page_b: I64) -> Prior:
     return Prior(spread, count, agreement, shape)
 
 
-_FIELDS = ("ALIVE", "COUNT", "LEVEL", "NON_NEGATIVE", "VARIANCE_AR", "SEASONAL")
+_FIELDS = ("ALIVE", "COUNT", "LEVEL", "NON_NEGATIVE", "VARIANCE_AR", "SEASONAL", "LAST_DATA")

@@ -6,6 +6,7 @@ bucket, what closed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Protocol
@@ -56,6 +57,12 @@ class Stream(Protocol):
 
     def require_series(self, n_series: int) -> None:
         """Sees that what was restored is of so many series."""
+
+    def open_series(self) -> Iterator[I32]:
+        """The series that have something in an open bucket."""
+
+    def renumber(self, new_of: I32, n_series: int) -> None:
+        """Goes on with other numbers of series, `n_series` in all; their order is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +238,18 @@ class CellStream(Keeper):
         begin, end = np.searchsorted(self._open.bucket_c, (first, last))
         parts = [_part(self._open, slice(0, begin)), _part(self._open, slice(end, len(self._open)))]
         self._open = _joined(parts)
+
+    def open_series(self) -> Iterator[I32]:
+        """The series that have something in an open bucket."""
+        self._settle()
+        yield self._open.series_c
+
+    def renumber(self, new_of: I32, n_series: int) -> None:
+        """Goes on with other numbers of series, `n_series` in all; their order is the same."""
+        self._settle()
+        cells = _copied(self._open)
+        self._open = ClosedCells(cells.bucket_c, new_of[cells.series_c], cells.record_c, cells.width)
+        self._numbers, self._n_series = [], max(n_series, 1)
 
 
 def require_cells(cells: ClosedCells, width: int) -> None:

@@ -142,6 +142,11 @@ class ValueStatistics(Keeper):
             n = len(known)
             table.numbers(known.left[:n], pair_of[known.right[:n]], _MOST_PAIRS, True)
 
+    def move_values(self, new_of: I32) -> None:
+        """Goes on with new codes of the values."""
+        self._pairs = PairTable.of(new_of[self.value_p], self.slot_p)
+        self._by_slot = None
+
     def _make_room(self) -> None:
         """Makes sure that every pair has its statistics, empty ones if it is new."""
         used, needed = len(self._rows), len(self)

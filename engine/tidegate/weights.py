@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 
 from tidegate_kernels import weigh as kernels
 
-from .cells import F64, I32
+from .cells import F64, I32, I64
 from .columns import to_float
-from .keys import Keys
 from .passes import Pass
+from .room import Room
 from .rows import Source
 from .streams import CellStream, Numbers, empty_cells
 from .threads import Work
@@ -64,16 +64,14 @@ def gathered_as(source: Source, family: str) -> Source:
     return ("sum", source[1]) if family in _SUMS else source
 
 
-def weighted_series(keys: Keys, codes: Mapping[str, I32], weight: F64, limit: int) -> I32:
+def weighted_series(room: Room, codes: Mapping[str, I32], weight: F64, time: I64) -> I32:
     """The series of every row, negative for none; rows that do not count make no series come to be."""
     series = np.full(len(weight), -1, np.int32)
     counts, is_unknown = weight > 0.0, np.isnan(weight)
-    refused = 0
-    for rows, most in ((counts, limit), (is_unknown, 0)):
-        found = keys.series({field: code[rows] for field, code in codes.items()}, most)
-        series[rows] = found if len(found) else 0
-        refused = keys.refused if most else refused
-    keys.refused = refused  # to look a series up is no refusal
+    found = room.series({field: code[counts] for field, code in codes.items()}, time[counts])
+    series[counts] = found if len(found) else 0
+    found = room.lookup({field: code[is_unknown] for field, code in codes.items()})
+    series[is_unknown] = found if len(found) else 0
     return series
 
 

@@ -87,6 +87,8 @@ from tidegate_kernels.state import (
     LOWER,
     MONTH_PART,
     PAGE_SIZE,
+    PAGELESS_FROM,
+    PAGELESS_TO,
     PERIOD_PART,
     PRIOR_COUNT,
     PRIOR_SPREAD,
@@ -117,6 +119,8 @@ __all__ = [
     "COUNTS",
     "IS_DONE",
     "LANES",
+    "PAGELESS_FROM",
+    "PAGELESS_TO",
     "PAGES_TAKEN",
     "PAGE_SIZE",
     "PLOTTED",
@@ -309,7 +313,8 @@ def update_blocks(
     RESUME_SIZE zeros to begin. When the output arrays are full the call returns with IS_DONE 0: drain
     them and call again with everything else, ``work`` and ``scratch`` too, unchanged. They have room for
     LANES results at least. Blocks without a page (-1 in ``page_b``) take theirs from ``free_pages``, of which
-    ``resume[PAGES_TAKEN]`` are gone then. With ``learn`` 0 nothing of all that changes, and no zeros are
+    ``resume[PAGES_TAKEN]`` are gone then; those from PAGELESS_FROM to before PAGELESS_TO take none, and their
+    series stay plain. With ``learn`` 0 nothing of all that changes, and no zeros are
     filled. ``completeness_b`` is the share of its usual records that each bucket of the call has; 1: final.
 
     ``plot_s`` is 1 for series whose bounds are asked for, and empty when there is none. Their blocks are
@@ -342,6 +347,7 @@ def update_blocks(
                 copy_page(pages, page_b[block], scratch)
         page = page_b[block] * PAGE_SIZE if page_b[block] >= 0 else -1
         page = 0 if is_apart else page
+        may_take = block < settings[PAGELESS_FROM] or block >= settings[PAGELESS_TO]
         day_knot = week_knot = month_knot = year_knot = -1  # of the knots in the work space
         is_plotted = is_any_plotted(plot_s, block)
         while True:
@@ -386,7 +392,7 @@ def update_blocks(
                 begun = begin_value(w, at_lane, clock, value_c[cell], count_c[cell], book, changed)
                 new_lanes |= 1 << (series_c[cell] % LANES) if begun else 0
                 cell += 1
-            if new_lanes != 0 and learn != 0 and settings[AGREEMENT] > 0.0:
+            if new_lanes != 0 and learn != 0 and settings[AGREEMENT] > 0.0 and (page >= 0 or may_take):
                 if page < 0:
                     page = take_page(page_b, block, free_pages, pages, resume)
                 elif day_knot >= 0:
@@ -413,7 +419,7 @@ def update_blocks(
                 n_plot = plot_bucket(w, block, plot_s, rates, now, bucket, out_bounds, n_plot)
             if n_on == 0:
                 continue
-            if give_profiles(w) and page < 0 and learn != 0:
+            if (page >= 0 or may_take) and give_profiles(w) and page < 0 and learn != 0:
                 page = take_page(page_b, block, free_pages, pages, resume)
             n_scored, least = summary(w)
             bucket_count[b] += n_scored

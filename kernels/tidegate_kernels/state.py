@@ -191,7 +191,9 @@ THRESHOLD = 6  # only results with p below it are emitted
 PRIOR_SPREAD = 7  # standard deviation that a new series begins with, as a share of its level,
 PRIOR_COUNT = 8  # and how many values that is worth
 AGREEMENT = 9  # how far the siblings' days have the shape; 0: there is none
-SHAPE = 10  # their season of the day, as a share of the level: DAY_KNOTS numbers
+PAGELESS_FROM = 10  # blocks that may not take a page now, for want of memory: from this one
+PAGELESS_TO = 11  # to before this one
+SHAPE = 12  # their season of the day, as a share of the level: DAY_KNOTS numbers
 SETTINGS_SIZE = SHAPE + DAY_KNOTS
 
 DAY_MS = 86_400_000.0
