@@ -149,6 +149,11 @@ class Categorizer(Keeper):
         require(held == list(map(len, self.examples)), "categories do not have their examples")
 
     @property
+    def is_full(self) -> bool:
+        """Whether there is no memory for more categories."""
+        return self._is_full
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the tables and examples."""
         return self._tables.nbytes + self._example_bytes

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from .categorize import Categorizer
@@ -72,7 +73,7 @@ class Fields:
 
 
 class Encoder(Keeper):
-    """Turns columns into codes and numbers; the tables of strings only grow, those of texts are swept."""
+    """Turns columns into codes and numbers; strings and texts that nobody needs are swept."""
 
     KEPT: ClassVar = {"names": INSIDE, "texts": INSIDE, "categorizer": INSIDE}
 
@@ -86,6 +87,15 @@ class Encoder(Keeper):
             self.names[MLCATEGORY] = self.categorizer.names
         self.texts = {field: TextStore() for field in fields.kept}
         self._hashers = {field: TextHasher() for field in fields.hashed} | self.texts
+
+    def forget_names(self, used: Callable[[str], Iterable[npt.NDArray[np.integer]]]) -> dict[str, I32]:
+        """Lets go of strings that nobody needs, once they are many; `used` gives the codes of a field.
+
+        Returns the new codes by the old ones, of the fields in which there are any.
+        """
+        fixed = (MLCATEGORY, self._category_partition)
+        due = [field for field, names in self.names.items() if field not in fixed and names.is_due]
+        return {field: self.names[field].sweep(used(field)) for field in due}
 
     def no_rows(self) -> Rows:
         """Rows as this makes them, without any."""

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import sys
 import time as clock
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import Finding, LaneCells
 from .buckets import BucketScores, bucket_batch
-from .categorize import memory_share
-from .cells import I64, ClosedCells
+from .categorize import Categorizer
+from .cells import I32, I64, ClosedCells
 from .config import Detector, EventCalendar, JobConfig
 from .errors import ConfigError
 from .filters import FilterSet
@@ -40,7 +41,8 @@ from .rows import Rows
 from .schedule import Schedule, Stretch
 from .shifts import TimeShifts
 from .siblings import REFRESH_DAYS
-from .sizes import ModelSizeStats, size_stats
+from .sizes import ModelSizeStats
+from .stock import Stock
 from .streams import NO_SERIES, NO_VALUES, CellStream, Stream
 from .texts import TextStore
 from .threads import Threads
@@ -85,6 +87,7 @@ class Engine(Keeper):
         "_events": INSIDE,
         "_lanes": INSIDE,
         "influencers": INSIDE,
+        "stock": INSIDE,
     }
 
     def __init__(
@@ -124,8 +127,7 @@ class Engine(Keeper):
         self.influencers = Influencers(
             analysis.influencers, self._lanes, names, span_ms, is_summarised=is_summarised
         )
-        self.stock = Stock(self._lanes, names, self.influencers.log, span_ms, self._limit_of(config), prune)
-        self.failures = Failures()
+        self.stock = Stock(self._lanes, names, self.influencers.log, span_ms, config)
 
     def _resume(self) -> None:
         line, span = self.timeline, self._span
@@ -156,18 +158,14 @@ class Engine(Keeper):
         """How many series all detectors have."""
         return sum(len(lane.keys) for lane in self._lanes.values())
 
-    def sizes(self, category_bytes: int) -> ModelSizeStats:
+    def sizes(self, categorizer: Categorizer | None) -> ModelSizeStats:
         """What the models take, with the categories of messages."""
         end = self.timeline.finalized_end
         latest = None if end is None or not self.results.final_buckets else end - self._span.span
-        return size_stats(
-            self._job_id,
-            self._lanes.values(),
-            [*self._names.values(), *self._texts.values(), self.influencers.log],
-            self._memory_limit,
-            latest,
-            category_bytes,
-        )
+        taken = self.stock.taken + self.influencers.log.nbytes + (categorizer.nbytes if categorizer else 0)
+        taken += sum(lane.open_bytes for lane in self._lanes.values())
+        taken += sum(texts.nbytes for texts in self._texts.values())
+        return self.stock.stats(self._job_id, taken, latest, self.results.final_buckets, categorizer)
 
     @property
     def _pass_buckets(self) -> int:
@@ -208,18 +206,65 @@ class Engine(Keeper):
             line.begin(int(rows.time[0]))
         planner = Planner(rows.time, self._span, self._pool)
         while planner.row < len(rows) and not stop():
-            assert line.finalized_end is not None
-            start = planner.row
-            part = planner.next(line.finalized_end, self._pass_buckets, MAX_FILLED_BUCKETS)
-            if part is None:
-                self._pass_over(int(rows.time[start]))
-                continue
-            self._see_earliest(rows.time[start : part.stop])
-            self._gather(rows.part(start, part.stop), part)
-            self._close(part.end)
-            self.influencers.log.fold()
+            self._pass(planner, rows)
         self.influencers.log.settle()
         self.add(rows.part(planner.row, len(rows)))
+
+    def _pass(self, planner: Planner, rows: Rows) -> None:
+        """One pass over the buffer; where memory runs short it ends where stock is to be taken."""
+        start, line = planner.row, self.timeline
+        if self.stock.is_idle:
+            self.stock.loosen()
+            if self._gather_next(planner, rows, self._pass_buckets):
+                return
+            planner.go_back(start)
+        self.stock.tighten()
+        self._reach(line.floor(int(rows.time[start])) - line.latency_ms)
+        self.stock.tighten()
+        assert line.finalized_end is not None
+        due = (self.stock.next_after(line.finalized_end) - line.finalized_end) // line.span_ms - 1
+        self._gather_next(planner, rows, min(due, self._pass_buckets), is_tight=True)
+
+    def _reach(self, end: int) -> None:
+        """Closes what the next row makes final, if stock is to be taken on the way."""
+        finalized = self.timeline.finalized_end
+        assert finalized is not None
+        is_near = end - finalized <= MAX_FILLED_BUCKETS * self._span.span
+        if is_near and end >= self.stock.next_after(finalized):
+            self._close(end)
+
+    def _gather_next(self, planner: Planner, rows: Rows, buckets: int, *, is_tight: bool = False) -> bool:
+        """Gathers the next rows and closes what they make final.
+
+        Unless it `is_tight` does nothing, and says so, when series that came would have to be refused.
+        """
+        start = planner.row
+        assert self.timeline.finalized_end is not None
+        part = planner.next(self.timeline.finalized_end, buckets, MAX_FILLED_BUCKETS)
+        if part is None:
+            self._pass_over(int(rows.time[start]))
+            return True
+        taken = rows.part(start, part.stop)
+        series = self._assign(taken, is_tight)
+        if series is None:
+            return False
+        self._see_earliest(taken.time)
+        self._gather(taken, part, series)
+        self._close(part.end)
+        self.influencers.log.fold()
+        return True
+
+    def _assign(self, rows: Rows, is_tight: bool) -> dict[LaneKey, I32] | None:
+        """The series of rows in every lane; None, and nothing changed, for too many new ones."""
+        marks = [lane.room.mark() for lane in self._lanes.values()]
+        series = {}
+        for key, lane in self._lanes.items():
+            series[key] = lane.assign(rows)
+            if lane.room.is_shut and not is_tight:
+                for other, mark in zip(self._lanes.values(), marks, strict=True):
+                    other.room.go_back(mark)
+                return None
+        return series
 
     def advance(self, time_ms: int, stop: Stop) -> None:
         """Closes every bucket that ends at or before the time, less the latency, until `stop`."""
@@ -276,6 +321,20 @@ class Engine(Keeper):
             if isinstance(stream, KeyStream):
                 yield from stream.keys()
 
+    def codes(self, field: str) -> Iterator[npt.NDArray[np.integer]]:
+        """The codes of a field that the buffer, the models and the open buckets need."""
+        yield from (rows.codes[field] for rows in self._buffer)
+        yield from self.influencers.log.codes(field)
+        for lane in self._lanes.values():
+            yield from lane.codes(field)
+
+    def move_codes(self, new_of: Mapping[str, I32]) -> None:
+        """Goes on with new codes of the strings of some fields."""
+        self._buffer = [rows.with_codes(new_of) for rows in self._buffer]
+        self.influencers.log.move_codes(new_of)
+        for lane in self._lanes.values():
+            lane.move_codes(new_of)
+
     def forecast(self, request: Request) -> Forecast:
         """What the series will be from the last finalised bucket on; changes nothing."""
         line = self.timeline
@@ -302,7 +361,7 @@ class Engine(Keeper):
         self._close(self.timeline.open_end)
         self.skip(self.timeline.floor(time_ms) - self.timeline.latency_ms)
 
-    def _gather(self, rows: Rows, part: Pass) -> None:
+    def _gather(self, rows: Rows, part: Pass, assigned: dict[LaneKey, I32]) -> None:
         """Adds the rows of a pass to the open buckets of every stream, on all threads at once."""
         threads = part.pieces(self._pool.size)
         series = {}
@@ -311,7 +370,7 @@ class Engine(Keeper):
         else:
             works = self._events.gather(part, NO_SERIES, NO_VALUES, 1)
         for key, lane in self._lanes.items():
-            series[key], more = lane.gather(rows, part, self._series_limit[key], threads)
+            series[key], more = lane.gather(rows, part, assigned[key], threads)
             works += more
         self.influencers.log.add(part, rows, series)
         if threads > 1:
@@ -328,8 +387,8 @@ class Engine(Keeper):
         """Closes every bucket that ends by `end`, and makes results of them.
 
         On the way the models look at what their series have in common, on the days of the job's own
-        time that are meant for it, and events begin and end: whatever way the records came, the same
-        buckets have passed then.
+        time that are meant for it, events begin and end, and stock is taken: whatever way the records came,
+        the same buckets have passed then.
         """
         line = self.timeline
         assert line.finalized_end is not None
@@ -337,10 +396,27 @@ class Engine(Keeper):
             due = self._shifts.make(line.finalized_end // line.span_ms, self._lanes.values())
             asks_at = self._siblings_at(line.finalized_end)
             stretch = self.schedule.at(line.finalized_end // line.span_ms)
-            self._close_part(min(end, asks_at, min(stretch.last, due) * line.span_ms), stretch)
+            stock_at = sys.maxsize if self.stock.is_idle else self.stock.next_after(line.finalized_end)
+            self._close_part(min(end, asks_at, stock_at, min(stretch.last, due) * line.span_ms), stretch)
             if line.finalized_end == asks_at:
                 for lane in self._lanes.values():
-                    lane.ask_siblings()
+                    lane.ask_siblings(self._clock)
+            if line.finalized_end == stock_at:
+                assert line.first_whole is not None
+                self.stock.take(stock_at, self._clock, stock_at - line.first_whole)
+
+    @property
+    def _clock(self) -> int:
+        """The first bucket that is not final, of the job's own time."""
+        line = self.timeline
+        assert line.finalized_end is not None
+        return line.finalized_end // line.span_ms - line.skipped_buckets
+
+    def prune(self) -> None:
+        """Lets go of what will be forgotten anyway; no result depends on it."""
+        if self.timeline.finalized_end is not None:
+            for lane in self._lanes.values():
+                lane.forget_silent(self._clock)
 
     def set_calendars(self, calendars: Iterable[EventCalendar]) -> None:
         """Replaces the events of the job, from the first bucket on that is not final yet."""
@@ -357,17 +433,11 @@ class Engine(Keeper):
 
     def update(self, config: JobConfig) -> None:
         """Goes on with other limits, another prune window and another model plot."""
-        self._set_limit(config)
         self._is_plotting = config.model_plot_config is not None and config.model_plot_config.enabled
         prune = max(config.analysis_config.model_prune_window_ms // self._span.span, 1)
         for lane in self._lanes.values():
             lane.update(config.model_plot_config, prune)
-
-    def _set_limit(self, config: JobConfig) -> None:
-        """Says how many series every lane may have."""
-        self._memory_limit = config.analysis_limits.model_memory_limit_bytes
-        share = (self._memory_limit - memory_share(config)) // len(self._lanes)
-        self._series_limit = {key: lane.series_limit(share) for key, lane in self._lanes.items()}
+        self.stock.update(config)
 
     def _siblings_at(self, after: int) -> int:
         """The next time after this one at which the models ask the siblings; the end of a bucket."""
@@ -388,9 +458,14 @@ class Engine(Keeper):
         if first < last:
             calendar = Calendar.of(first, last, line.span_ms)
             run = Run(calendar, line.skipped_buckets, learn=not stretch.skips_model)
-            self._score(cells, _per_bucket(events, first, last), run, stretch, is_interim=False)
+            events_b = _per_bucket(events, first, last)
+            for key, lane in self._lanes.items():
+                lane.see(cells[key], run.clock_offset)
+            self.stock.see(first, events_b)
+            self._score(cells, events_b, run, stretch, is_interim=False)
             line.skipped_buckets += last - first if stretch.skips_model else 0
         self.influencers.log.drop(end // line.span_ms)
+        self.stock.settle(end // line.span_ms)
 
     def _score(self, cells: _Cells, events: I64, run: Run, stretch: Stretch, *, is_interim: bool) -> None:
         """Makes buckets, records and influencers of the cells of buckets on which the same events fall."""

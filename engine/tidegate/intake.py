@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tidegate_kernels import admit as kernels
 
-from .cells import I64
+from .cells import I32, I64
 from .config import JobConfig
 from .counts import DataCounts
 from .encode import Encoder
@@ -199,6 +199,17 @@ class Intake(Keeper):
         self._encoder.forget_texts(
             lambda field: [*(rows.hashes[field] for rows in self._waiting), *used(field)]
         )
+
+    def forget_names(self, used: Callable[[str], Iterable[npt.NDArray[np.integer]]]) -> dict[str, I32]:
+        """Lets go of strings that nobody needs, once they are many; `used` gives the codes of a field.
+
+        Returns the new codes by the old ones, of the fields in which there are any.
+        """
+        new_of = self._encoder.forget_names(
+            lambda field: [*(rows.codes[field] for rows in self._waiting), *used(field)]
+        )
+        self._waiting = [rows.with_codes(new_of) for rows in self._waiting]
+        return new_of
 
     def _times(self, batch: pa.RecordBatch) -> I64:
         if self._time_field not in batch.schema.names:

@@ -144,7 +144,7 @@ class Job(Changes, Outcome, Keeper):
         """What the models take, how many values the key fields have, and whether a limit was reached."""
         with self._lock:
             categorizer = self._intake.categorizer
-            return self._engine.sizes(0 if categorizer is None else categorizer.nbytes)
+            return self._engine.sizes(categorizer)
 
     def post(self, data: Any, *, reset_start: Any = None, reset_end: Any = None) -> DataCounts:
         """Puts records into the job's buffer; returns the counts of this upload.
@@ -217,6 +217,8 @@ class Job(Changes, Outcome, Keeper):
             if self._engine.buffered_rows >= _BUFFER_ROWS:
                 self._engine.drain(guard.is_interrupted)
             self._intake.forget_texts(self._engine.hashes)
+            if new_of := self._intake.forget_names(self._engine.codes):
+                self._engine.move_codes(new_of)
 
     def flush(
         self,
@@ -327,6 +329,7 @@ class Job(Changes, Outcome, Keeper):
                 with self._calling("close"), self._guard() as guard:
                     self._engine.drain(guard.is_interrupted)
                     if not guard.is_interrupted():
+                        self._engine.prune()
                         self._engine.rest()
                         self._state = "closed"
 

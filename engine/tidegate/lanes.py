@@ -83,7 +83,14 @@ def _cells_of_keys(kind: str, field: str | None, texts: dict[str, TextStore]) ->
 class Lane(Keeper):
     """The streams and analyses of all detectors with the same key fields."""
 
-    KEPT: ClassVar = {"keys": INSIDE, "streams": INSIDE, "analyses": INSIDE, "_exclusions": INSIDE}
+    KEPT: ClassVar = {
+        "keys": INSIDE,
+        "streams": INSIDE,
+        "analyses": INSIDE,
+        "_exclusions": INSIDE,
+        "room": INSIDE,
+        "_last_s": I64,
+    }
 
     def __init__(
         self,
@@ -243,7 +250,7 @@ class Lane(Keeper):
         return is_silent
 
     def keep(self, series: I64) -> I32:
-        """Forgets all series but these, ascending, which move down; the new number of every old one, or -1."""
+        """Forgets all series but these, ascending, which move down; new numbers by old ones, or -1."""
         n = len(self.keys)
         new_of = np.full(n, -1, np.int32)
         new_of[series] = np.arange(len(series))

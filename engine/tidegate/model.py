@@ -158,7 +158,7 @@ class FeatureModel(Keeper):
         settings[kernels.SCALE_BY_RECORDS] = float(feature in _BY_RECORDS)
         settings[kernels.THRESHOLD] = SIGNIFICANT
         self._settings = settings
-        self._prior = settings[kernels.PRIOR_SPREAD :]
+        self._prior = settings[kernels.PRIOR_SPREAD :]  # and which blocks may not take a page
         self._begin_with(Prior())
 
     def taken(self, n_series: int) -> int:

@@ -88,6 +88,11 @@ class Planner:
         """The row at which the next pass starts."""
         return self._row
 
+    def go_back(self, row: int) -> None:
+        """Starts the next pass at the row where one started that is not to be."""
+        self._row = row
+        self._run = int(np.searchsorted(self._stop_u, row, "right"))
+
     def next(self, finalized: int, max_buckets: int, max_jump: int) -> Pass | None:
         """The next pass, or None: its first row lies beyond a gap of more than `max_jump` buckets."""
         if self._row == self._seen:

@@ -215,7 +215,9 @@ class _Persons(Keeper):
         """Goes on with new codes of the strings of some fields."""
         n = len(self._table)
         pairs = (over, self._table.left[:n]), (partition, self._table.right[:n])
-        left, right = (new_of[field][codes] if field in new_of else codes for field, codes in pairs)
+        left, right = (
+            new_of[field][codes] if field is not None and field in new_of else codes for field, codes in pairs
+        )
         if self.is_split and (over in new_of or partition in new_of):
             self._table = PairTable.of(left, right)
 

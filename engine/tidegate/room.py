@@ -10,11 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .cells import I32, I64
+from .kept import Keeper
 from .keys import STRING_BYTES, Interner, Keys, MemberSpace, Sizes
 
 UNLIMITED = sys.maxsize
@@ -40,8 +42,10 @@ class Mark:
     buckets: frozenset[int]
 
 
-class Room:
+class Room(Keeper):
     """The room of one lane for series."""
+
+    KEPT: ClassVar = {"spent": int, "is_shut": bool, "_refused": list[int]}
 
     def __init__(self, keys: Keys, names: Mapping[str, Interner], span_ms: int) -> None:
         self._keys = keys
@@ -56,6 +60,14 @@ class Room:
         """Whether a series was refused, after which none is let in."""
         self.refused_buckets: frozenset[int] = frozenset()
         """Buckets, not final yet, in which records were refused."""
+
+    @property
+    def _refused(self) -> list[int]:
+        return sorted(self.refused_buckets)
+
+    @_refused.setter
+    def _refused(self, buckets: list[int]) -> None:
+        self.refused_buckets = frozenset(buckets)
 
     def mark(self) -> Mark:
         """How far it has come."""
@@ -94,8 +106,8 @@ class Room:
             series, attribute = self._keys.numbers(codes, limit, attribute_limit)
         else:
             series, attribute = self._keys.series(codes, limit), np.empty(0, np.int32)
-        is_full = (
-            self._keys.sizes[0] >= limit or (len(attribute) > 0 and self._keys.sizes[1] >= attribute_limit)
+        is_full = self._keys.sizes[0] >= limit or (
+            len(attribute) > 0 and self._keys.sizes[1] >= attribute_limit
         )
         if not self.is_shut and (is_full or self._keys.sizes != before):
             self._admit(before, left, series, attribute)

@@ -206,6 +206,7 @@ class RowLog(Keeper):
             for statistics in fields.values():
                 require_within(statistics.slot_p, n_series[key], "the series of folded rows")
 
+    @property
     def row_bytes(self) -> int:
         """What a row takes."""
         return 4 * (len(self._lanes) + len(self._fields)) + 8 * len(self._sources) if self._lanes else 0

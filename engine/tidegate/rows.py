@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,11 @@ class Rows:
             {field: change(hashes) for field, hashes in self.hashes.items()},
             change(self.weight) if len(self.weight) else self.weight,
         )
+
+    def with_codes(self, new_of: Mapping[str, I32]) -> Rows:
+        """The rows with new codes of the strings of some fields."""
+        codes = {name: new_of[name][codes] if name in new_of else codes for name, codes in self.codes.items()}
+        return replace(self, codes=codes)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Rows:
         """The rows where the mask is true."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+import time as clock
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 
+from .categorize import Categorizer, CategorizerStats
 from .keys import Keys
-from .lanes import Lane
 
-_SOFT = 0.6
-"""Share of the limit above which the memory status is ``soft_limit``."""
+SOFT = 0.6
+"""Share of the limit above which series are pruned, and the memory status is ``soft_limit``."""
+_ESTABLISHED = 20  # buckets from which on what a job takes tells what it will take
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,33 @@ class ModelSizeStats:
     job_id: str
     model_bytes: int
     """States, tables of keys and their strings, and the cells and, for influencers, rows of open buckets."""
+    peak_model_bytes: int
+    """The most that it was when somebody looked."""
+    model_bytes_exceeded: int
+    """What `model_bytes` has above the limit."""
     model_bytes_memory_limit: int
     total_by_field_count: int
     """Distinct values of the by fields, summed over the sets of key fields; so the next two."""
     total_over_field_count: int
     total_partition_field_count: int
+    bucket_allocation_failures_count: int
+    """Buckets in which records were refused."""
     refused_series_record_count: int
     """Records left out of a detector because their series would have exceeded the limit."""
     memory_status: str
-    """``ok``; ``soft_limit`` above three fifths of the limit; ``hard_limit`` once series were refused."""
+    """``ok``; ``soft_limit`` above three fifths of the limit; ``hard_limit`` while series are refused."""
+    assignment_memory_basis: str
+    """What tells best how much memory the job needs: ``model_memory_limit`` for 20 buckets, then
+    ``current_model_bytes``, or ``peak_model_bytes`` where that is more than a tenth above."""
+    categorization_status: str
+    categorized_doc_count: int
+    total_category_count: int
+    frequent_category_count: int
+    rare_category_count: int
+    dead_category_count: int
+    failed_category_count: int
+    log_time: int
+    """When this was looked at; epoch milliseconds."""
     timestamp: int | None
     """Start of the last final bucket; None before there is one."""
 
@@ -40,38 +60,64 @@ class ModelSizeStats:
         return {"result_type": "model_size_stats", **shown}
 
 
-class Sized(Protocol):
-    """What knows how much memory it takes."""
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the models take and took, and how they fare with their limit."""
+
+    taken: int
+    peak: int
+    limit: int
+    failures: int
+    """Buckets in which records were refused."""
+    is_full: bool
+    """Whether something is refused."""
+    buckets: int
+    """How many final buckets there are."""
 
     @property
-    def nbytes(self) -> int:
-        """The memory it takes."""
+    def status(self) -> str:
+        """The memory status."""
+        return "hard_limit" if self.is_full else "soft_limit" if self.taken > SOFT * self.limit else "ok"
+
+    @property
+    def basis(self) -> str:
+        """What tells best how much memory the job needs."""
+        if self.buckets < _ESTABLISHED:
+            return "model_memory_limit"
+        return "peak_model_bytes" if self.peak > 1.1 * self.taken else "current_model_bytes"
 
 
 def size_stats(
     job_id: str,
-    lanes: Iterable[Lane],
-    others: Iterable[Sized],
-    limit: int,
+    spaces: Sequence[Keys],
+    memory: Memory,
     timestamp: int | None,
-    category_bytes: int,
+    categorizer: Categorizer | None,
 ) -> ModelSizeStats:
-    """The sizes of the models of some lanes, of categories and what else there is: strings, kept rows."""
-    lanes = list(lanes)
-    size = sum(lane.state_bytes for lane in lanes) + sum(other.nbytes for other in others) + category_bytes
-    refused = sum(lane.keys.refused for lane in lanes)
-    status = "hard_limit" if refused else "soft_limit" if size > _SOFT * limit else "ok"
-    counts = {role: sum(_distinct(lane.keys, role) for lane in lanes) for role in ("by", "over", "partition")}
+    """The sizes of the models of some key spaces, and of categories."""
+    counts = {role: sum(_distinct(keys, role) for keys in spaces) for role in ("by", "over", "partition")}
+    nothing = np.empty(0, np.int64)
+    of_categories = (
+        CategorizerStats.of(0, nothing, nothing.astype(bool), 0)
+        if categorizer is None
+        else categorizer.stats()
+    )
     return ModelSizeStats(
-        job_id,
-        size,
-        limit,
-        counts["by"],
-        counts["over"],
-        counts["partition"],
-        refused,
-        status,
-        timestamp,
+        job_id=job_id,
+        model_bytes=memory.taken,
+        peak_model_bytes=memory.peak,
+        model_bytes_exceeded=max(memory.taken - memory.limit, 0),
+        model_bytes_memory_limit=memory.limit,
+        total_by_field_count=counts["by"],
+        total_over_field_count=counts["over"],
+        total_partition_field_count=counts["partition"],
+        bucket_allocation_failures_count=memory.failures,
+        refused_series_record_count=sum(keys.refused for keys in spaces),
+        memory_status=memory.status,
+        assignment_memory_basis=memory.basis,
+        **{field.name: getattr(of_categories, field.name) for field in fields(CategorizerStats)},
+        log_time=int(clock.time() * 1000),
+        timestamp=timestamp,
     )
 
 

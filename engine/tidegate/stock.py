@@ -18,18 +18,21 @@ of an open bucket take, all of them of the limit L::
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import numpy as np
 
+from .categorize import Categorizer, memory_share
 from .cells import I64
+from .config import JobConfig
+from .kept import Keeper, require
 from .keys import STRING_BYTES, Interner
 from .lanes import Lane, LaneKey
 from .rowlog import RowLog
+from .sizes import SOFT, Memory, ModelSizeStats, size_stats
 from .timeline import DAY_MS
 
 HOUR_MS = 3_600_000
-SOFT = 0.6
-"""Share of the limit above which series are pruned, and the memory status is ``soft_limit``."""
 _NEW = 0.98  # share of the limit that new series may fill
 _CALM = 0.49  # and that they fill, at most, while nothing is done
 _LEAST = 0.01  # share below which none is let in
@@ -39,8 +42,17 @@ _PROMISED_MS = 14 * DAY_MS
 _LEAST_PROMISED = 0.1
 
 
-class Stock:
+class Stock(Keeper):
     """The memory of the models of a job, and its limit."""
+
+    KEPT: ClassVar = {
+        "_most": dict[LaneKey, int],
+        "_pruned_at": int | None,
+        "_window": float,
+        "_rows_of_day": tuple[int, int, int],
+        "_failures": int,
+        "_peak": int,
+    }
 
     def __init__(
         self,
@@ -48,8 +60,7 @@ class Stock:
         names: Mapping[str, Interner],
         log: RowLog,
         span_ms: int,
-        limit: int,
-        prune_buckets: int,
+        config: JobConfig,
     ) -> None:
         self._lanes = lanes
         self._names = names
@@ -64,35 +75,53 @@ class Stock:
         """Share of the prune window after which series are pruned for want of memory."""
         self._rows_of_day: tuple[int, int, int] = (0, 0, 0)
         """A day, and the most rows in a bucket of it and of the day before."""
-        self.update(limit, prune_buckets)
+        self._failures = 0
+        """Final buckets in which records were refused."""
+        self._peak = 0
+        self.update(config)
 
-    def update(self, limit: int, prune_buckets: int) -> None:
+    def _resume(self) -> None:
+        require(self._most.keys() == self._lanes.keys(), "it has not said what every lane may take")
+        require(_LEAST_WINDOW <= self._window <= 1.0, "no such share of the prune window")
+
+    def update(self, config: JobConfig) -> None:
         """Goes on with another limit and another prune window."""
-        self.limit = max(limit, 1)
-        self._prune_buckets = prune_buckets
+        self._whole = config.analysis_limits.model_memory_limit_bytes
+        self._limit = max(self._whole - memory_share(config), 1)
+        self._prune_buckets = max(config.analysis_config.model_prune_window_ms // self._span_ms, 1)
         for lane in self._lanes.values():
             lane.room.price = lane.price
             lane.room.charge_again()
         self._open_wide()
 
     @property
-    def is_calm(self) -> bool:
-        """Whether no lane may come to take so much that stock is to be taken."""
+    def is_idle(self) -> bool:
+        """Whether there is no need to take stock."""
+        return self._is_calm and not self._is_full
+
+    @property
+    def _is_calm(self) -> bool:
+        """Whether no lane may come to take more than its part of half the limit."""
         return all(lane.room.spent <= self._calm for lane in self._lanes.values())
 
     @property
     def _calm(self) -> int:
-        return int(_CALM * self.limit) // len(self._lanes)
+        return int(_CALM * self._limit) // self._parts
 
     @property
-    def is_full(self) -> bool:
+    def _parts(self) -> int:
+        """How many lanes may have more than one series."""
+        return max(sum(len(lane.fields) > 0 for lane in self._lanes.values()), 1)
+
+    @property
+    def _is_full(self) -> bool:
         """Whether series are refused."""
         return any(lane.room.is_shut for lane in self._lanes.values())
 
     def _open_wide(self) -> None:
         """Lets in what may come to take the limit; nobody is kept from becoming seasonal."""
         for key, lane in self._lanes.items():
-            self._most[key], lane.room.is_shut = int(_NEW * self.limit) // len(self._lanes), False
+            self._most[key], lane.room.is_shut = int(_NEW * self._limit) // self._parts, False
             lane.limit_growth(lane.promised)
 
     def loosen(self) -> None:
@@ -126,7 +155,7 @@ class Stock:
     @property
     def _reserve(self) -> int:
         """What the rows of a bucket take that are kept for influencers; a quarter of the limit at most."""
-        return min(self._log.row_bytes * max(self._rows_of_day[1:]), self.limit // 4)
+        return min(self._log.row_bytes * max(self._rows_of_day[1:]), self._limit // 4)
 
     @property
     def taken(self) -> int:
@@ -136,27 +165,51 @@ class Stock:
         )
         return strings + sum(lane.taken for lane in self._lanes.values())
 
+    def settle(self, bucket: int) -> None:
+        """Counts the buckets before this one, now final, in which records were refused."""
+        refused = frozenset[int]().union(*(lane.room.refused_buckets for lane in self._lanes.values()))
+        final = frozenset(number for number in refused if number < bucket)
+        if final:
+            self._failures += len(final)
+            for lane in self._lanes.values():
+                lane.room.refused_buckets -= final
+
+    def stats(
+        self, job_id: str, taken: int, latest: int | None, buckets: int, categorizer: Categorizer | None
+    ) -> ModelSizeStats:
+        """The sizes of the models, which take so much now; `latest` is the start of the last final bucket."""
+        self._peak = max(self._peak, taken)
+        refused = frozenset[int]().union(*(lane.room.refused_buckets for lane in self._lanes.values()))
+        is_full = self._is_full or (categorizer is not None and categorizer.is_full)
+        return size_stats(
+            job_id,
+            [lane.keys for lane in self._lanes.values()],
+            Memory(taken, self._peak, self._whole, self._failures + len(refused), is_full, buckets),
+            latest,
+            categorizer,
+        )
+
     def take(self, end_ms: int, clock: int, age_ms: int) -> None:
         """Takes stock when the buckets up to a time are final: prunes, and says what may come.
 
         `clock` is the number of the next bucket in the job's own time, `age_ms` how long there are results.
         """
-        if self.is_calm:
-            self._open_wide()
-            return
         taken = self.taken
-        if taken > SOFT * self.limit and (self._pruned_at is None or end_ms - self._pruned_at >= HOUR_MS):
+        if taken > SOFT * self._limit and (self._pruned_at is None or end_ms - self._pruned_at >= HOUR_MS):
             self._prune(end_ms, clock)
             taken = self.taken
+        if self._is_calm:
+            self._open_wide()
+            return
         lanes = self._lanes.values()
-        left = self.limit - taken - self._reserve
+        left = self._limit - taken - self._reserve
         granted = 0
         for lane in lanes:
             granted += lane.limit_growth(max(left // 2 - granted, 0))
         waited = max(1.0 - age_ms / _PROMISED_MS, _LEAST_PROMISED)
         promised = waited * sum(lane.promised for lane in lanes)
-        room = min(int(left - (1.0 - _NEW) * self.limit - promised), left - granted)
-        part = room // len(self._lanes) if room >= _LEAST * self.limit else 0
+        room = min(int(left - (1.0 - _NEW) * self._limit - promised), left - granted)
+        part = room // self._parts if room >= _LEAST * self._limit else 0
         for key, lane in self._lanes.items():
             self._most[key] = lane.room.spent + part
             lane.room.is_shut = lane.room.is_shut and not part
