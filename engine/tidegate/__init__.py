@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TimeError,
         VersionError,
     )
+    from .estimate import estimate_model_memory
     from .job import FlushAcknowledgement, Job
     from .overall import overall_buckets
     from .readers import read
@@ -53,6 +54,7 @@ __all__ = [
     "TidegateError",
     "TimeError",
     "VersionError",
+    "estimate_model_memory",
     "overall_buckets",
     "read",
 ]
@@ -62,6 +64,7 @@ _MODULES = {
     "FlushAcknowledgement": "job",
     "Job": "job",
     "JobConfig": "config",
+    "estimate_model_memory": "estimate",
     "overall_buckets": "overall",
     "Store": "store",
     "read": "readers",

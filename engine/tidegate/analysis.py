@@ -93,6 +93,10 @@ class Analysis(Keeper, ABC):
     def taken(self, sizes: Sizes) -> int:
         """The memory that the models of so many series and attributes take; of room for more, nothing."""
 
+    def expected(self, sizes: Sizes, partitions: int) -> int:
+        """The memory that the models of so many series, all seasonal, attributes and partitions will take."""
+        return self.series_bytes * sizes[0] + self.attribute_bytes * sizes[1]
+
     def promised(self, n_series: int) -> int:
         """The memory that models of so many series, plain so far, take if all turn out to be seasonal."""
         return 0

@@ -139,6 +139,11 @@ class Engine(Keeper):
         self._owned = len(self._buffer)
 
     @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The detectors with what they have in common."""
+        return tuple(self._lanes.values())
+
+    @property
     def buffered(self) -> tuple[Rows, ...]:
         """What was posted and is not yet gathered."""
         return tuple(self._buffer)

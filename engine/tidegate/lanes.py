@@ -173,13 +173,17 @@ class Lane(Keeper):
     @property
     def price(self) -> Price:
         """The most that one more series, and one more attribute of a population, takes."""
-        streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
-        cells = streams * self._span.rows * 8 * RECORD_SIZE
         series = sum(analysis.series_bytes for analysis in self.analyses)
         attribute = sum(analysis.attribute_bytes for analysis in self.analyses)
         if self.keys.over is None:
-            return Price(series + cells + self._table_bytes, 0)
-        return Price(series + cells + self._table_bytes, attribute + NUMBER_BYTES)
+            return Price(series + self._cell_bytes + self._table_bytes, 0)
+        return Price(series + self._cell_bytes + self._table_bytes, attribute + NUMBER_BYTES)
+
+    @property
+    def _cell_bytes(self) -> int:
+        """What a series takes in open buckets, if it has values in all."""
+        streams = sum(isinstance(stream, CellStream) for stream in self.streams.values())
+        return streams * self._span.rows * 8 * RECORD_SIZE
 
     @property
     def _table_bytes(self) -> int:
@@ -193,6 +197,12 @@ class Lane(Keeper):
         n, attributes = self.keys.sizes
         models = sum(analysis.taken((n, attributes)) for analysis in self.analyses)
         return models + n * self._table_bytes + attributes * NUMBER_BYTES
+
+    def expected(self, n_series: int, n_attributes: int, partitions: int) -> int:
+        """What so many series, all seasonal, will take, with their cells in open buckets."""
+        sizes = n_series, 0 if self.keys.over is None else n_attributes
+        models = sum(analysis.expected(sizes, partitions) for analysis in self.analyses)
+        return models + n_series * (self._table_bytes + self._cell_bytes) + sizes[1] * NUMBER_BYTES
 
     @property
     def open_bytes(self) -> int:

@@ -109,6 +109,12 @@ class Rare(Analysis):
             return _MEMBER_BYTES * sizes[0] + _SERIES_BYTES * sizes[1] + partitions
         return _SERIES_BYTES * sizes[0] + partitions
 
+    def expected(self, sizes: Sizes, partitions: int) -> int:
+        """The memory that the weights of so many series, attributes and partitions will take."""
+        categories = sizes[1] if self._is_population else sizes[0]
+        members = _MEMBER_BYTES * sizes[0] if self._is_population else 0
+        return _SERIES_BYTES * categories + members + (8 * self._size + 4) * partitions
+
     def keep(self, keys: Keys, series: I64, attributes: I64) -> None:
         """Forgets all series and attributes but these, ascending, which move down."""
         self._grow(keys)

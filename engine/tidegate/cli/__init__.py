@@ -1,4 +1,4 @@
-"""The command line: ``tidegate detect``, ``plot``, ``check``, ``functions`` and ``info``.
+"""The command line: ``tidegate detect``, ``plot``, ``check``, ``estimate``, ``functions`` and ``info``.
 
 Nothing that is imported here imports numpy, pyarrow or Numba: help and wrong options answer
 at once. `run` and the kernels do, and are imported when they are needed.
@@ -11,6 +11,7 @@ import click
 from .. import __version__
 from .check import check
 from .detect import detect
+from .estimate import estimate
 from .failures import Program
 from .functions import functions
 from .info import info
@@ -25,5 +26,5 @@ def main() -> None:
     """Finds anomalies in time series: in files, with the jobs of the tidegate engine."""
 
 
-for command in (detect, plot, check, functions, info):
+for command in (detect, plot, check, estimate, functions, info):
     main.add_command(command)
