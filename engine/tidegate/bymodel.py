@@ -198,7 +198,12 @@ def _people(scored: Scored, cells: ByModel, keys: MemberSpace) -> tuple[Scored, 
     log_p = scored.log_p_r + np.log(members)
     kept = log_p[order[is_first]] < math.log(SIGNIFICANT)
     chosen = order[is_first][kept]
-    place = np.where(kept, np.cumsum(kept) - 1, -1)[np.cumsum(is_first) - 1]
+    # In the order of their series: that of codes changes when strings are swept.
+    by_series = np.argsort(scored.series_r[chosen])
+    chosen = chosen[by_series]
+    place_of = np.full(len(kept), -1)
+    place_of[np.flatnonzero(kept)[by_series]] = np.arange(len(chosen))
+    place = place_of[np.cumsum(is_first) - 1]
     rank = np.arange(len(order)) - np.flatnonzero(is_first)[np.cumsum(is_first) - 1] if len(order) else order
     cause = (place >= 0) & (rank < MOST)
     columns["log_p_r"] = log_p

@@ -127,7 +127,7 @@ class Engine(Keeper):
         self.influencers = Influencers(
             analysis.influencers, self._lanes, names, span_ms, is_summarised=is_summarised
         )
-        self.stock = Stock(self._lanes, names, self.influencers.log, span_ms, config)
+        self.stock = Stock(self._lanes, names, self.influencers.log, self._span, config)
 
     def _resume(self) -> None:
         line, span = self.timeline, self._span

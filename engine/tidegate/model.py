@@ -180,7 +180,7 @@ class FeatureModel(Keeper):
 
         It is the first that may, and blocks yet to come: whoever asks first makes no difference.
         """
-        pageless, most = self._pageless(n_series), most_bytes // _PAGE_BYTES
+        pageless, most = self._pageless(n_series), max(most_bytes, 0) // _PAGE_BYTES
         stop = blocks_of(n_series)
         first = int(pageless[most]) if most < len(pageless) else stop
         self._settings[kernels.PAGELESS_FROM], self._settings[kernels.PAGELESS_TO] = first, stop
@@ -218,6 +218,8 @@ class FeatureModel(Keeper):
         )
         is_silent.reshape(-1)[: len(spared_s)] &= spared_s == 0
         block, lane = np.nonzero(is_silent & (states[:, int(rows.ALIVE) // kernels.LANES] > 0.0))
+        if not len(block):
+            return
         states[block, :, lane] = 0.0
         pages = self._pages.reshape(-1, rows.PROFILE_ROWS, kernels.LANES)
         has_page = self._page_b[block] >= 0
@@ -229,6 +231,8 @@ class FeatureModel(Keeper):
         states = self.state.reshape(-1, rows.STATE_ROWS, kernels.LANES)
         has_use = (states[:, int(rows.SEASONAL) // kernels.LANES] > 0.0).any(axis=1)
         paged = np.flatnonzero((self._page_b >= 0) & has_use)
+        if len(paged) == np.count_nonzero(self._page_b >= 0):
+            return
         pages = self._pages.reshape(-1, kernels.PAGE_SIZE)[self._page_b[paged]]
         self._page_b = np.full_like(self._page_b, -1)
         self._page_b[paged] = np.arange(len(paged))

@@ -11,8 +11,8 @@ of an open bucket take, all of them of the limit L::
     U > 3/5 L       the series silent for longest are pruned, at most once per hour: the window, at first
                     that of `model_prune_window`, shrinks by 1% each time, to a 16th, and grows back as slowly
     profiles        may take half of what U and R leave; blocks in the order of their numbers
-    new series      49/50 L - U - R - q P in all, every lane its part; none below 1/100 L. q falls from 1 to
-                    0.1 in the first 14 days: by then series have shown whether they are seasonal
+    new series      49/50 L - U - R - q P in all, every lane its part; none below 1/100 L. q falls from
+                    0.7 to 0.1 in the first 12 days: by then series have shown whether they are seasonal
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .config import JobConfig
 from .kept import Keeper, require
 from .keys import STRING_BYTES, Interner
 from .lanes import Lane, LaneKey
+from .passes import Span
 from .rowlog import RowLog
 from .sizes import SOFT, Memory, ModelSizeStats, size_stats
 from .timeline import DAY_MS
@@ -39,7 +40,7 @@ _LEAST = 0.01  # share below which none is let in
 _SHRINK = 0.99  # of the window
 _LEAST_WINDOW = 1.0 / 16.0
 _PROMISED_MS = 14 * DAY_MS
-_LEAST_PROMISED = 0.1
+_MOST_PROMISED, _LEAST_PROMISED = 0.7, 0.1
 
 
 class Stock(Keeper):
@@ -59,14 +60,14 @@ class Stock(Keeper):
         lanes: Mapping[LaneKey, Lane],
         names: Mapping[str, Interner],
         log: RowLog,
-        span_ms: int,
+        span: Span,
         config: JobConfig,
     ) -> None:
         self._lanes = lanes
         self._names = names
         self._log = log
-        self._span_ms = span_ms
-        self.period_ms = -(-HOUR_MS // span_ms) * span_ms
+        self._span = span
+        self.period_ms = -(-HOUR_MS // span.span) * span.span
         """From one stock-taking to the next."""
         self._most: dict[LaneKey, int] = {}
         """What the series of every lane may be charged until the next stock-taking."""
@@ -88,7 +89,7 @@ class Stock(Keeper):
         """Goes on with another limit and another prune window."""
         self._whole = config.analysis_limits.model_memory_limit_bytes
         self._limit = max(self._whole - memory_share(config), 1)
-        self._prune_buckets = max(config.analysis_config.model_prune_window_ms // self._span_ms, 1)
+        self._prune_buckets = max(config.analysis_config.model_prune_window_ms // self._span.span, 1)
         for lane in self._lanes.values():
             lane.room.price = lane.price
             lane.room.charge_again()
@@ -142,10 +143,10 @@ class Stock(Keeper):
         """Takes note of how many rows final buckets had, from the first one on."""
         if not len(rows_b):
             return
-        days = (first_bucket + np.array([0, len(rows_b) - 1])) * self._span_ms // DAY_MS
+        days = (first_bucket + np.array([0, len(rows_b) - 1])) * self._span.span // DAY_MS
         last = int(days[1])
-        start = max(-(-(last * DAY_MS) // self._span_ms) - first_bucket, 0)
-        begin = max(-(-((last - 1) * DAY_MS) // self._span_ms) - first_bucket, 0)
+        start = max(-(-(last * DAY_MS) // self._span.span) - first_bucket, 0)
+        begin = max(-(-((last - 1) * DAY_MS) // self._span.span) - first_bucket, 0)
         day, most, before = self._rows_of_day
         before = most if day == last - 1 else before if day == last else 0
         most = most if day == last else 0
@@ -154,8 +155,8 @@ class Stock(Keeper):
 
     @property
     def _reserve(self) -> int:
-        """What the rows of a bucket take that are kept for influencers; a quarter of the limit at most."""
-        return min(self._log.row_bytes * max(self._rows_of_day[1:]), self._limit // 4)
+        """What the rows of open buckets take that influencers need; a quarter of the limit at most."""
+        return min(self._log.row_bytes * self._span.rows * max(self._rows_of_day[1:]), self._limit // 4)
 
     @property
     def taken(self) -> int:
@@ -206,7 +207,7 @@ class Stock(Keeper):
         granted = 0
         for lane in lanes:
             granted += lane.limit_growth(max(left // 2 - granted, 0))
-        waited = max(1.0 - age_ms / _PROMISED_MS, _LEAST_PROMISED)
+        waited = max(_MOST_PROMISED * (1.0 - age_ms / _PROMISED_MS), _LEAST_PROMISED)
         promised = waited * sum(lane.promised for lane in lanes)
         room = min(int(left - (1.0 - _NEW) * self._limit - promised), left - granted)
         part = room // self._parts if room >= _LEAST * self._limit else 0
