@@ -24,7 +24,7 @@ from tidegate.jsonform import to_json
 from tidegate.results import FORECAST
 from tidegate.store.chunks import SCHEMAS
 from tidegate.store.database import Database
-from tidegate.store.export import export
+from tidegate.store.export import EXPORTED, export
 from tidegate.store.expressions import expand
 from tidegate.store.forecastrows import StoredForecast
 
@@ -237,12 +237,12 @@ def test_exports(database: Database, jobs: list[Job], tmp_path: Path) -> None:
             for kind in ("buckets", "records")
         }
     files = export(database, "results", tmp_path / "out")
-    assert files == {kind: tmp_path / "out" / f"{kind}.parquet" for kind in tables}
+    assert files == [tmp_path / "out" / f"{kind}.parquet" for kind in EXPORTED]
     for kind, table in tables.items():
         assert table.num_rows > 0
-        assert pq.read_table(files[kind]).equals(table)
+        assert pq.read_table(tmp_path / "out" / f"{kind}.parquet").equals(table)
     arrow = tmp_path / "records.arrow"
-    assert export(database, "results", arrow, ["records"]) == {"records": arrow}
+    assert export(database, "results", arrow) == [arrow]
     assert pa.ipc.open_file(arrow).read_all().equals(tables["records"])
     for name in ("r.ndjson", "r.jsonl.gz", "r.json.zst", "r.csv"):
         export(database, "results", tmp_path / name, ["records"])
@@ -255,7 +255,7 @@ def test_exports(database: Database, jobs: list[Job], tmp_path: Path) -> None:
         rows = json.loads(text) if ".json." in name else [json.loads(line) for line in text.splitlines()]
         assert rows == list(to_json("records", tables["records"]))
     made = export(database, "results", tmp_path / "more", ["categories", "forecast"], ending=".ndjson.gz")
-    assert sorted(os.listdir(tmp_path / "more")) == [path.name for path in made.values()]
+    assert sorted(os.listdir(tmp_path / "more")) == [path.name for path in made]
     assert not [name for name in os.listdir(tmp_path) if "partial" in name]
 
 
@@ -266,7 +266,7 @@ def test_forecasts_are_exported(database: Database, tmp_path: Path) -> None:
         points = pa.table({**columns, "forecast_id": [name] * 2}, FORECAST)
         with database.transaction() as tx:
             tx.add_forecast("b", StoredForecast(name, 1, None, {}), points)
-    [path] = export(database, "b", tmp_path / "f.parquet", ["forecast"]).values()
+    [path] = export(database, "b", tmp_path / "f.parquet", ["forecast"])
     assert pq.read_table(path)["forecast_id"].to_pylist() == ["f", "f", "g", "g"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,14 +23,14 @@ def export(
     database: Database,
     job_id: str,
     path: str | os.PathLike[str],
-    kinds: Sequence[str] = ("buckets", "records"),
+    kinds: Collection[str] | None = None,
     *,
     ending: str = ".parquet",
-) -> dict[str, Path]:
-    """Writes the results of a job, all as of one moment; returns the file of each kind.
+) -> list[Path]:
+    """Writes the results of a job, all as of one moment; returns the files, one for each kind.
 
-    A path with a known ending is the file of the only kind; any other a folder, made if it is missing,
-    with a file of that `ending` for each. Files are complete or not there; what had a name before is
+    A path with a known ending is the file of the only kind, records unless another is given; any other a
+    folder, made if it is missing, with a file of that `ending` for each, by default of every kind. Files are complete or not there; what had a name before is
     replaced. Rows are in the order in which they came, interim ones last. Memory holds one chunk of
     results at a time, but for CSV all of a kind.
 
@@ -57,18 +57,21 @@ def export(
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
-    return files
+    return list(files.values())
 
 
-def _files(path: Path, kinds: Sequence[str], ending: str) -> dict[str, Path]:
+def _files(path: Path, kinds: Collection[str] | None, ending: str) -> dict[str, Path]:
     """The file of each kind."""
+    extension, compression = split_ending(path.name)
+    is_file = extension in _FORMATS and not path.is_dir()
+    if kinds is None:
+        kinds = ("records",) if is_file else EXPORTED
     if unknown := [kind for kind in kinds if kind not in EXPORTED]:
         raise RequestError(f"kinds: {unknown[0]!r} cannot be exported; allowed: {', '.join(EXPORTED)}")
-    extension, compression = split_ending(path.name)
-    if extension in _FORMATS and not path.is_dir():
+    if is_file:
         if len(kinds) != 1:
             raise RequestError(f"kinds: one file holds one kind of results, not {len(kinds)}; give a folder")
-        files = {kinds[0]: path}
+        files = dict.fromkeys(kinds, path)
     else:
         extension, compression = split_ending(f"results{ending}")
         files = {kind: path / f"{kind}{ending}" for kind in kinds}
