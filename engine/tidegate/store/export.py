@@ -30,9 +30,9 @@ def export(
     """Writes the results of a job, all as of one moment; returns the files, one for each kind.
 
     A path with a known ending is the file of the only kind, records unless another is given; any other a
-    folder, made if it is missing, with a file of that `ending` for each, by default of every kind. Files are complete or not there; what had a name before is
-    replaced. Rows are in the order in which they came, interim ones last. Memory holds one chunk of
-    results at a time, but for CSV all of a kind.
+    folder, made if it is missing, with a file of that `ending` for each, by default of every kind. Files
+    are complete or not there; what had a name before is replaced. Rows are in the order in which they
+    came, interim ones last. Memory holds one chunk of results at a time, but for CSV all of a kind.
 
     Raises RequestError for a wrong argument, NotFoundError for an unknown job and StoreError when
     something cannot be read or written.
