@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +125,13 @@ class Answers:
         self,
         job_id: str,
         path: str | os.PathLike[str],
-        kinds: Sequence[str] = ("buckets", "records"),
+        kinds: Collection[str] | None = None,
         *,
         ending: str = ".parquet",
-    ) -> dict[str, Path]:
+    ) -> list[Path]:
         """Writes results to a file (of one kind, by its ending), or to a folder with a file for each kind.
 
         Endings are those of `tidegate detect --output`: .parquet, .arrow, .ndjson, .json, .csv and others.
-        Returns the file of each kind.
+        Returns the files.
         """
         return export(self._database, job_id, path, kinds, ending=ending)
