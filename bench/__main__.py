@@ -11,6 +11,7 @@ from pathlib import Path
 from . import (
     categories,
     coldstart,
+    durability,
     files,
     flush,
     gather,
@@ -41,6 +42,7 @@ CASES: dict[str, Callable[[Size], Table]] = {
     "coldstart": coldstart.table,
     "memory": memory.table,
     "snapshots": snapshots.table,
+    "durability": durability.table,
     "scaling": scaling.table,
 }
 

@@ -1,126 +1,144 @@
-"""What it costs to write posts down before they are taken: the log beside a bare write of the same bytes."""
+"""What durability costs: a stored job under each of its promises, a job in memory, and a bare file."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from tidegate.store.log import Log
+import tidegate
 
-from .inputs import events, host_names
-from .measure import Run, Size, medians
+from .inputs import config, events
+from .measure import CORES, Run, Size, medians
 from .tables import Table
 
 SMALL_ROWS, LARGE_ROWS = 100, 1_000_000
-N_SERIES = 1_000
-SHAPES = {SMALL_ROWS: 200, LARGE_ROWS: 4}
+SHAPES = {SMALL_ROWS: 200, LARGE_ROWS: 8}
 """Rows of a post, and how many posts a turn has."""
+N_SERIES = 1_000
+SETTINGS = ("post", "flush", "close")
+IN_MEMORY, BARE = "none", "bare"
 
 
-def batch(rows: int) -> pa.RecordBatch:
-    """A post of four columns: time, host as a code, and two numbers."""
-    data = events(max(rows, N_SERIES), N_SERIES)
-    keys = pa.DictionaryArray.from_arrays(pa.array(data.series), host_names(N_SERIES))
-    columns = {"time": data.time, "host": keys, "value": data.value, "load": 2.0 * data.value}
-    return pa.record_batch(columns).slice(0, rows)
+def posts(rows: int, count: int) -> list[pa.Table]:
+    """Posts of three columns: time, host as a code, a number; one after the other in time."""
+    data = events(rows * count, N_SERIES).table()
+    return [data.slice(k * rows, rows).combine_chunks() for k in range(count)]
 
 
-class Appends:
-    """Appends posts to a log, each synced or none; `ready` empties the log."""
+class Posting:
+    """Posts to an open job and flushes it once at the end; `ready` makes it anew."""
 
-    def __init__(self, folder: Path, post: pa.RecordBatch, count: int, *, sync: bool) -> None:
-        self._folder, self._post, self._count, self._sync = folder, post, count, sync
-        self._log: Log | None = None
+    def __init__(self, make: Callable[[], Any], given: list[pa.Table]) -> None:
+        self._make, self._given = make, given
+        self._job: Any = None
 
     def ready(self) -> None:
-        """A new log in place of the last one."""
-        self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._log = Log.open(self._folder, "bench")
+        """A new job, open."""
+        self._job = self._make()
 
-    def __call__(self) -> int:
-        assert self._log is not None
-        for _ in range(self._count):
-            self._log.append({"op": "post", "input_bytes": 0}, [self._post], sync=self._sync)
-        return self._count
+    def __call__(self) -> None:
+        for table in self._given:
+            self._job.post(table)
+        self._job.flush()
+
+
+class Stored:
+    """Makes a job in a store of its own, in place of the one before."""
+
+    def __init__(self, folder: Path, durability: str) -> None:
+        self._folder, self._durability = folder, durability
+        self._store: tidegate.Store | None = None
+
+    def __call__(self) -> Any:
+        self.close()
+        self._store = tidegate.Store(self._folder, durability=self._durability, threads=CORES)
+        self._store.put_job({**config("mean"), "job_id": "bench"})
+        return self._store.open_job("bench")
 
     def close(self) -> None:
-        """Closes the log."""
-        if self._log is not None:
-            self._log.close()
+        """Drops the job and the store."""
+        if self._store is not None:
+            self._store.close_job("bench", force=True)
+            self._store.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def log_bytes(self) -> int:
+        """Bytes that the log of the last run has."""
+        return sum(path.stat().st_size for path in self._folder.rglob("*.log"))
 
 
 class Writes:
-    """Writes so many bytes at a time to the end of a file, each synced or not."""
+    """Writes so many bytes at a time to the end of a file, and syncs each."""
 
-    def __init__(self, path: Path, nbytes: int, count: int, *, sync: bool) -> None:
-        self._path, self._data, self._count, self._sync = path, os.urandom(nbytes), count, sync
+    def __init__(self, path: Path, nbytes: int, count: int) -> None:
+        self._path, self._data, self._count = path, os.urandom(nbytes), count
 
     def ready(self) -> None:
         """No file."""
         self._path.unlink(missing_ok=True)
 
-    def __call__(self) -> int:
+    def __call__(self) -> None:
         file = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         try:
             for _ in range(self._count):
                 left = memoryview(self._data)
                 while left:
                     left = left[os.write(file, left) :]
-                if self._sync:
-                    os.fsync(file)
+                os.fsync(file)
         finally:
             os.close(file)
-        return self._count
 
 
-def entry_bytes(folder: Path, post: pa.RecordBatch) -> int:
-    """Bytes that a post takes in a log."""
-    log = Log.open(folder, "bench")
-    before = log.nbytes
-    log.append({"op": "post", "input_bytes": 0}, [post], sync=False)
-    taken = log.nbytes - before
-    log.close()
-    return taken
+def runs(folder: Path, rows: int, count: int) -> tuple[dict[str, Run], dict[str, Stored], int]:
+    """What is measured, by name; the stores; and the bytes of a post in the log."""
+    given = posts(rows, count)
+    stores = {name: Stored(folder / name, name) for name in SETTINGS}
+    trial = Posting(stores["post"], given)
+    trial.ready()
+    trial()
+    nbytes = stores["post"].log_bytes() // count
+    made: dict[str, Run] = {name: Posting(store, given) for name, store in stores.items()}
+    made[IN_MEMORY] = Posting(lambda: tidegate.Job(config("mean"), threads=CORES), given)
+    made[BARE] = Writes(folder / "bare", nbytes, count)
+    return made, stores, nbytes
 
 
 def table(size: Size) -> Table:
-    """Posts and rows a second of the log, and the time of a bare write of the same bytes."""
+    """Posts and rows a second under each promise, and how many times what is in memory alone takes."""
     rows = []
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
-        for n, count in SHAPES.items():
-            post = batch(n)
-            nbytes = entry_bytes(folder / f"one{n}", post)
-            runs: dict[str, Run] = {}
-            for sync in (False, True):
-                log = Appends(folder / f"log{n}{sync}", post, count, sync=sync)
-                stack.callback(log.close)
-                runs[f"log {sync}"] = log
-                runs[f"bare {sync}"] = Writes(folder / f"bare{n}{sync}", nbytes, count, sync=sync)
-            taken = medians(runs, size.repeats)
-            for sync in (False, True):
-                ours, bare = taken[f"log {sync}"] / count, taken[f"bare {sync}"] / count
-                rows.append(
-                    (
-                        f"{n:,}",
-                        f"{nbytes:,}",
-                        "every post" if sync else "none",
-                        f"{1 / ours:,.0f}",
-                        f"{n / ours / 1e6:.2f}",
-                        f"{1000 * ours:.2f}",
-                        f"{1000 * bare:.2f}",
-                        f"{ours / bare:.2f}x",
-                    )
+    folder = Path.cwd() / "build" / "durability"
+    folder.mkdir(parents=True, exist_ok=True)
+    for n, count in SHAPES.items():
+        made, stores, nbytes = runs(folder, n, count)
+        taken = medians(made, size.repeats)
+        for store in stores.values():
+            store.close()
+        for name in (*SETTINGS, IN_MEMORY, BARE):
+            rate = count / taken[name]
+            what = {
+                IN_MEMORY: "a job in memory",
+                BARE: "a bare write and fsync of the bytes of each post",
+            }.get(name, f'durability="{name}"')
+            rows.append(
+                (
+                    f"{n:,}",
+                    what,
+                    f"{rate:,.0f}",
+                    f"{n * rate / 1e6:.2f}",
+                    f"{1000 / rate:.2f}",
+                    f"{taken[name] / taken[IN_MEMORY]:.2f}x",
                 )
+            )
+        rows[-1] = (rows[-1][0], f"{rows[-1][1]} ({nbytes:,})", *rows[-1][2:])
+    shutil.rmtree(folder)
     return Table(
-        "Posts written to the log of a job (time, a host of 1,000 as a code, two numbers), and a bare "
-        "write, and fsync, of the same bytes to the end of a file.",
-        ("rows of a post", "bytes", "synced", "posts/s", "M rows/s", "ms a post", "ms bare", "ratio"),
+        f"What durability costs: a mean over {N_SERIES:,} hosts in 5-minute buckets over a week, "
+        f"{' or '.join(f'{count:,} posts of {n:,} rows' for n, count in SHAPES.items())}, then a flush.",
+        ("rows of a post", "what", "posts/s", "M rows/s", "ms a post", "of in memory"),
         rows,
     )

@@ -21,7 +21,7 @@ from .tables import Table, at_most
 SERIES = 100_000
 KINDS = {"a day of 5-minute buckets": "5m", "15 days of 1-hour buckets": "1h"}
 HOUR_BUCKETS = 12
-GOAL_MS = 200.0
+GOAL_MS, CLOSE_GOAL_MS = 200.0, 2000.0
 
 
 @dataclass(slots=True)
@@ -84,6 +84,31 @@ def runs(job: tidegate.Job, folder: Path) -> dict[str, _Run]:
     }
 
 
+class Closing:
+    """Closes a stored job of many series that had an hour of records since it was opened."""
+
+    def __init__(self, folder: Path, n_series: int) -> None:
+        self._store = tidegate.Store(folder, threads=CORES)
+        self._store.put_job({**config("mean"), "job_id": "bench"})
+        self._job = self._store.open_job("bench")
+        self._data = list(_day(n_series))
+        self._job.post(self._data[0].table())
+        self._hour = 1
+
+    def ready(self) -> None:
+        """Opens the job if it is closed, and posts an hour of records of all series."""
+        self._job = self._store.opened_job("bench") or self._store.open_job("bench")
+        self._job.post(self._data[self._hour].table())
+        self._hour += 1
+
+    def __call__(self) -> None:
+        self._job.close()
+
+    def end(self) -> None:
+        """Closes the store."""
+        self._store.close()
+
+
 def table(size: Size) -> Table:
     """Milliseconds of snapshots and of restoring them, by the kind of job."""
     rows = []
@@ -96,6 +121,12 @@ def table(size: Size) -> Table:
             ms, bare = f"{taken[what]:.0f}", f"{taken[peer]:.0f}"
             goal = at_most(taken[what], GOAL_MS, " ms")
             rows.append((f"{what}, {kind}", f"{nbytes / 1e6:.0f}", ms, bare, *goal))
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        closing = Closing(Path(folder), SERIES)
+        taken_ms = 1e3 * medians({"close": closing}, size.repeats)["close"]
+        closing.end()
+    goal = at_most(taken_ms, CLOSE_GOAL_MS, " ms")
+    rows.append(("close of a stored job after an hour of 5-minute buckets", "", f"{taken_ms:.0f}", "", *goal))
     return Table(
         f"Snapshots of a job over {SERIES:,} series, a record of each in every bucket, and restoring them: "
         "milliseconds. A snapshot is on disk (fsync) when it is done, and every byte is verified when it is "

@@ -22,6 +22,7 @@ SPEED = (
     "coldstart",
     "memory",
     "snapshots",
+    "durability",
     "scaling",
 )
 QUALITY = ("nab", "metrics", "calibration", "adapt", "forecast")

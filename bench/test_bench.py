@@ -10,6 +10,7 @@ import pytest
 from . import (
     categories,
     coldstart,
+    durability,
     files,
     flush,
     gather,
@@ -137,6 +138,26 @@ def test_snapshots(benchmark, tmp_path, span):
         assert (tmp_path / "ours.arrow").read_bytes() == content
 
 
+@pytest.mark.parametrize("who", [*durability.SETTINGS, durability.IN_MEMORY, durability.BARE])
+def test_durability(benchmark, tmp_path, who):
+    """Small posts to a job under each promise, in memory, and the bytes of them to a file."""
+    benchmark.group = "durability, posts of 100 rows"
+    made, stores, nbytes = durability.runs(tmp_path, 100, 20)
+    assert nbytes > 100 * 16
+    try:
+        benchmark.pedantic(made[who], setup=made[who].ready, rounds=3)
+    finally:
+        for store in stores.values():
+            store.close()
+
+
+def test_close(benchmark, tmp_path):
+    """A stored job is closed, and opened for the next round."""
+    closing = snapshots.Closing(tmp_path, 2_000)
+    benchmark.pedantic(closing, setup=closing.ready, rounds=3)
+    closing.end()
+
+
 @pytest.mark.parametrize("case", sketches.CASES)
 def test_sketches(benchmark, case):
     """A day of records of many values gives all its buckets, and peers find as many cells."""
@@ -213,6 +234,7 @@ def test_every_case_is_run():
     subjects = (
         categories,
         coldstart,
+        durability,
         files,
         flush,
         gather,

@@ -163,7 +163,7 @@ class Job(Changes, Outcome, Keeper):
             batches = to_batches(data, keys=self._intake.fields.texts)
             upload, is_ended = DataCounts(job_id=self.job_id), False
             try:
-                for piece in pieces(batches, self._intake, reset, self._piece_bytes):
+                for piece in map(self._prepared, pieces(batches, self._intake, reset, self._piece_bytes)):
                     with self._recorded(piece):
                         is_ended = piece.is_last
                         upload = upload.plus(self._take_piece(piece))
@@ -176,6 +176,10 @@ class Job(Changes, Outcome, Keeper):
                         self._take_piece(Piece())
                 raise
             return upload
+
+    def _prepared(self, piece: Piece) -> Piece:
+        """A piece as it is to be taken."""
+        return piece
 
     def _take_piece(self, piece: Piece) -> DataCounts:
         """Puts a piece of a post into the buffer; returns its counts."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from ..errors import RequestError, StateError, StoreError, TidegateError
 from ..job import Job
 from ..renormal import Renormalizer
 from ..results import Results
+from .batchstreams import compacted
 from .commit import Commit, Status
 from .frames import Entry
 from .home import Home, Restored
@@ -143,6 +145,10 @@ class StoredJob(Job):
                 if self._is_open:
                     self._commit(always=not isinstance(call, Piece))
         self._persister.persist_when_due(self._saved)
+
+    def _prepared(self, piece: Piece) -> Piece:
+        """A piece as the log has it, so that the tables of strings are the same when it is done again."""
+        return replace(piece, batches=tuple(compacted(piece.batches)))
 
     def _write(self, call: Call) -> None:
         """Appends a call to the log, if there is one."""
