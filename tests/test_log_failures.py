@@ -77,7 +77,7 @@ def test_no_room_at_any_write(tmp_path, monkeypatch, error, part, batches):
     log.close()
 
 
-@pytest.mark.parametrize("name", ["write", "fsync", "replace", "open", "fdatasync"])
+@pytest.mark.parametrize("name", ["pwritev", "fsync", "replace", "open", "fdatasync"])
 def test_no_room_for_a_segment(tmp_path, monkeypatch, name):
     """A new segment that cannot be made leaves the log as it was; one that cannot be synced ends it."""
     log = Log.open(tmp_path, JOB)
@@ -106,6 +106,31 @@ def test_names_that_cannot_be_synced(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
     fill(log, 1)
     assert said(log) == expected(1, 2)
+    log.close()
+
+
+def test_retracted_entries_are_not_missed(tmp_path, monkeypatch):
+    """The last entry of a segment that is taken back is gone, synced or not; if not, the log ends."""
+    log = Log.open(tmp_path / "log", JOB)
+    fill(log, 2)
+    log.sync()
+    fill(log, 1, sync=False)
+    log.sync()
+    log.retract(3)
+    assert said(log) == expected(1, 2)
+    crashed = Log.open(copied(log, tmp_path / "crashed"), JOB)
+    assert said(crashed) == expected(1, 2)
+    crashed.close()
+    fill(log, 1)
+    assert said(log) == expected(1, 2, 3)
+    log.roll()
+    log.retract(3)
+    assert said(log) == expected(1, 2, 3)
+    fill(log, 1)
+    monkeypatch.setattr(os, "ftruncate", fails(BROKEN))
+    with pytest.raises(StoreError, match="could not be cut off"):
+        log.retract(4)
+    assert not log.is_usable
     log.close()
 
 

@@ -59,7 +59,7 @@ class Log:
         self._active: Segment | None = None
         self._end = START
         self._synced = 0
-        self._begun = START, 0, 0
+        self._begun: tuple[int, int, int] | None = None
         """Where the last append began: end, sequence and what was synced."""
         self._refuses: str | None = None
         """Why nothing can be appended any more."""
@@ -121,15 +121,18 @@ class Log:
         return sequence
 
     def retract(self, sequence: int) -> None:
-        """Takes back the last entry, if it is of this sequence: what it asked for was not answered."""
+        """Takes back the last entry, if it is of this sequence: what it asked for was not answered.
+
+        StoreError when it cannot be cut off; then nothing can be appended.
+        """
         active = self._usable()
-        if sequence != self.last_sequence or self._begun[1] != sequence - 1:
+        if sequence != self.last_sequence or self._begun is None:
             return
-        with storing(f"{active.path}: entry {sequence} cannot be taken back"):
-            os.ftruncate(active.file, self._begun[0])
-            os.fdatasync(active.file)
-        self._end, self.last_sequence, synced = self._begun
+        (self._end, self.last_sequence, synced), self._begun = self._begun, None
         self._synced = min(synced, self.last_sequence)
+        active.mark(self._synced)  # which may have been noted as synced, and would be missed
+        self._cut_back(active)
+        self._usable()
 
     def sync(self) -> None:
         """Returns when all entries are on the disk.
@@ -230,7 +233,7 @@ class Log:
             os.ftruncate(active.file, self._end)
             os.fdatasync(active.file)
         except OSError as error:
-            self._refuses = f"a partial entry could not be cut off ({error.strerror})"
+            self._refuses = f"an entry could not be cut off ({error.strerror})"
 
     def _begin(self, last: int, follows: int) -> None:
         """Begins a segment for the entries after `last`, the one before being `follows`."""
@@ -247,6 +250,7 @@ class Log:
         if self._active is not None:
             self._active.close()
         self._active, self._end, self.last_sequence, self._synced = segment, START, last, last
+        self._begun = None
 
     def _from(self, after: int) -> list[Path]:
         """The segments that entries after a sequence are in, and where there is a gap the one before."""
