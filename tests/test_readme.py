@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 import subprocess
@@ -27,6 +28,21 @@ def test_the_example_runs():
         [500.0],
     )
     assert record["record_score"] > 50
+
+
+def test_the_example_of_a_store_runs(tmp_path):
+    """It runs as it stands in an empty folder, and prints what was posted."""
+    code = re.findall(r"```python\n(.*?)```", README, re.S)[1]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["[5, 5, 5]", "closed 1"]
 
 
 def test_the_main_command_finds_the_events():
