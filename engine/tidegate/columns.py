@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .cells import F64
+from .soundness import of_rows
 from .valuetext import as_text, is_text
 
 
@@ -25,8 +26,7 @@ def to_float(column: pa.Array) -> tuple[F64, int]:
     present = len(column) - column.null_count
     if pa.types.is_dictionary(kind):
         distinct, _ = to_float(column.dictionary)
-        indices = column.indices.cast(pa.int64()).fill_null(len(distinct))
-        values = np.append(distinct, np.nan)[indices.to_numpy(zero_copy_only=False)]
+        values = of_rows(distinct, np.float64(np.nan), column)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     elif is_text(kind):
@@ -53,9 +53,8 @@ def to_degrees(column: pa.Array) -> tuple[F64, F64, int]:
     """
     if pa.types.is_dictionary(column.type):
         latitudes, longitudes, _ = to_degrees(column.dictionary)
-        indices = column.indices.cast(pa.int64()).fill_null(len(latitudes))
-        at = indices.to_numpy(zero_copy_only=False)
-        latitude, longitude = np.append(latitudes, np.nan)[at], np.append(longitudes, np.nan)[at]
+        latitude = of_rows(latitudes, np.float64(np.nan), column)
+        longitude = of_rows(longitudes, np.float64(np.nan), column)
     elif is_text(column.type):
         latitude, longitude = _pairs(as_text(column))
     else:

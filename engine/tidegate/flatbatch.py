@@ -103,9 +103,10 @@ def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
     column = _unfolded(column)
     types, kind = pa.types, column.type
     if types.is_struct(kind):
-        parts = zip(kind, column.flatten(), strict=True)
-        return [pair for field, part in parts for pair in _flat_column(f"{name}.{field.name}", part)]
-    if types.is_list_view(kind) or types.is_large_list_view(kind) or types.is_fixed_size_list(kind):
+        return [pair for inner, part in _fields(column) for pair in _flat_column(f"{name}.{inner}", part)]
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        return _flat_column(name, _list_of_view(column))
+    if types.is_fixed_size_list(kind):
         return _flat_column(name, column.cast(pa.large_list(kind.value_type)))
     if types.is_list(kind) or types.is_large_list(kind):
         if types.is_nested(kind.value_type):
@@ -114,6 +115,30 @@ def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
             return [(name, pa.nulls(len(column)))]
         return [(name, _joined(column))]
     return [] if types.is_nested(kind) else [(name, column)]
+
+
+def _fields(column: pa.StructArray) -> list[tuple[str, pa.Array]]:
+    """The fields of a struct, null where it is; no unions, which abort the process (pyarrow up to 26.0)."""
+    fields = [(at, field) for at, field in enumerate(column.type) if not pa.types.is_union(field.type)]
+    if len(fields) < column.type.num_fields:
+        if not fields:
+            return []
+        parts = [column.field(at) for at, _ in fields]
+        column = pa.StructArray.from_arrays(parts, fields=[f for _, f in fields], mask=column.is_null())
+    return list(zip((field.name for _, field in fields), column.flatten(), strict=True))
+
+
+def _list_of_view(column: Any) -> pa.LargeListArray:
+    """A list view as lists; pyarrow's cast loses the last list, and all of a slice (up to 26.0)."""
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    sizes = np.where(present, column.sizes.to_numpy(), 0).astype(np.int64)
+    ends = np.cumsum(sizes)
+    first = np.where(present, column.offsets.to_numpy(), 0).astype(np.int64)
+    elements = np.arange(sizes.sum()) + np.repeat(first - ends + sizes, sizes)
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int64())
+    return pa.LargeListArray.from_arrays(
+        offsets, column.values.take(pa.array(elements)), mask=pa.array(~present)
+    )
 
 
 def _joined(lists: Any) -> pa.Array:

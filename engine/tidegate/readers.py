@@ -28,6 +28,7 @@ from .flatbatch import clear_errors, flat_batches
 from .flatrecord import column_of, flat_record, rows_to_batch
 from .ndjson import Tally, read_json
 from .readahead import ReadAhead
+from .soundness import require_sound
 
 BATCH_ROWS = 1 << 17
 MOST_ROWS = 1 << 20
@@ -348,7 +349,7 @@ def _file_batches(
     if found == "csv":
         return read_csv(source.read, keys, tally, columns)
     if found == "Arrow stream":
-        return iter(pa.ipc.open_stream(pa.PythonFile(source, "r")))
+        return map(require_sound, pa.ipc.open_stream(pa.PythonFile(source, "r")))
     spooled = None
     if packed or start is None:
         file = spooled = _spooled(source)

@@ -108,8 +108,16 @@ def _of_datetime(value: dt.datetime) -> int | None:
 
 
 def _of_datetime64(value: Any) -> int | None:
-    """Seconds of a NumPy datetime64; not-a-time is the smallest integer and so before 1970."""
-    return int(value.astype("datetime64[s]").astype("int64"))
+    """Seconds of a NumPy datetime64, whose conversion to a finer unit may overflow without a word.
+
+    To years it never does; not-a-time is the smallest integer and so before 1970.
+    """
+    try:
+        if not 0 <= int(value.astype("datetime64[Y]").astype("int64")) < 8030:
+            return None
+        return int(value.astype("datetime64[s]").astype("int64"))
+    except OverflowError:
+        return None
 
 
 def _of_text(text: str) -> int | None:

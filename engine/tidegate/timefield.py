@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from tidegate_kernels.timetext import INVALID, parse_times
 
+from .soundness import of_rows
 from .timepattern import BUILT_IN, program_for
 from .valuetext import is_bytes, is_text
 
@@ -67,11 +68,7 @@ def _from_array(column: Any, time_format: str) -> Times:
 
 def _from_dictionary(column: pa.DictionaryArray, time_format: str) -> Times:
     """Every distinct value is parsed once."""
-    times = to_epoch_ms(column.dictionary, time_format)
-    if not len(times):
-        return np.full(len(column), INVALID, np.int64)
-    found: Times = times[column.indices.fill_null(0).to_numpy(zero_copy_only=False)]
-    return found
+    return of_rows(to_epoch_ms(column.dictionary, time_format), np.int64(INVALID), column)
 
 
 def _from_numbers(column: pa.Array, time_format: str) -> Times:

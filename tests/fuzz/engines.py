@@ -1,4 +1,4 @@
-"""Where inputs come from: mutated seeds, hypothesis, or atheris, which looks for new ways through the code."""
+"""Where inputs come from: mutated seeds, hypothesis, or atheris, which looks for new code to reach."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def run_hypothesis(name: str, run: Run, seconds: float, seed: int) -> None:
         if time.monotonic() < end:
             run(bytes(data[: target.most_bytes]))
 
-    chosen = settings(max_examples=2000, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    chosen = settings(
+        max_examples=2000, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     for round_ in count(seed):
         if time.monotonic() > end:
             return
@@ -110,10 +112,13 @@ def run_atheris(name: str, run: Run, seconds: float, seed: int) -> None:
     for at, data in enumerate(target.seeds()):
         (corpus / f"{at:05d}").write_bytes(data)
     words = corpus.with_suffix(".dict")
-    words.write_text("".join(f'"{"".join(f"{chr(92)}x{b:02x}" for b in token)}"\n' for token in target.tokens))
+    words.write_text(
+        "".join(f'"{"".join(f"{chr(92)}x{b:02x}" for b in token)}"\n' for token in target.tokens)
+    )
     options = [f"-max_total_time={int(seconds)}", f"-seed={seed + 1}", f"-max_len={target.most_bytes}"]
     options += ["-timeout=0", "-rss_limit_mb=0", "-handle_segv=0", "-handle_abrt=0", "-handle_bus=0"]
-    options += ["-verbosity=0", "-print_final_stats=0", f"-dict={words}", str(corpus)]
+    options += [f"-dict={words}"] if target.tokens else []
+    options += ["-verbosity=0", "-print_final_stats=0", str(corpus)]
     atheris.Setup([sys.argv[0], *options], run)
     atheris.Fuzz()
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from tidegate.errors import TidegateError
+from tidegate.errors import DataError, TidegateError
 
 SECONDS = 5.0
 MEMORY_BYTES = 256 << 20
@@ -48,8 +48,8 @@ def examine(
         with _alarm(seconds):
             check(data)
     except TidegateError as error:
-        if "\n" in str(error).strip() and "problems" not in dir(error):
-            return Finding("error", f"message of {len(str(error).splitlines())} lines", str(error), data)
+        if isinstance(error, DataError) and "\n" in str(error):
+            return Finding("error", "a message of many lines", str(error), data)
     except HangError as error:
         return Finding("hang", _place(error), _shown(error), data)
     except MemoryError as error:

@@ -16,6 +16,7 @@ Source = Mapping[str, object] | str | bytes | os.PathLike[str]
 
 # Under these keys installers and exports keep the job, beside things of their own.
 _WRAPPERS = ("job", "config", "_source", "job_config")
+_LONGEST = 64 << 20
 _SPACE = "\ufeff \t\r\n"
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|[{}]|-?Infinity|NaN')
 
@@ -61,11 +62,13 @@ def _refuse(message: str) -> Never:
 def _read_text(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            content = file.read()
+            content = file.read(_LONGEST + 1)
     except OSError as error:
         _refuse(f"{path or repr(path)}: {error.strerror}")
     except ValueError as error:  # a null byte, or what the file system's encoding lacks
         _refuse(f"{path!r} is not a path: {error}")
+    if len(content) > _LONGEST:
+        _refuse(f"{path}: longer than {_LONGEST >> 20} MiB, which no job configuration is")
     return _decoded(content, f"{path}: ")
 
 

@@ -84,7 +84,9 @@ def lists(choices: Choices, rows: int, levels: int) -> pa.Array:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
     if made == 1:
         return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
-    return pa.ListViewArray.from_arrays(pa.array(offsets[:-1], pa.int32()), pa.array(sizes, pa.int32()), values)
+    return pa.ListViewArray.from_arrays(
+        pa.array(offsets[:-1], pa.int32()), pa.array(sizes, pa.int32()), values
+    )
 
 
 def struct_of(choices: Choices, rows: int, levels: int) -> pa.Array:
@@ -107,14 +109,25 @@ def other(choices: Choices, rows: int, levels: int) -> pa.Array:
         values = array(choices, len(ends), levels - 1)
         return pa.RunEndEncodedArray.from_arrays(pa.array(ends, pa.int32()), values)
     if kind == 3:
-        return pa.array([choices.some(choices.below(20)).decode("utf-8", "replace") for _ in range(rows)], pa.string_view())
+        return pa.array(
+            [choices.some(choices.below(20)).decode("utf-8", "replace") for _ in range(rows)],
+            pa.string_view(),
+        )
     if kind == 4:
         return pa.array([[("a", 1)] for _ in range(rows)], pa.map_(pa.string(), pa.int64()))
     parts = [array(choices, rows, levels - 1) for _ in range(2)]
     return pa.UnionArray.from_sparse(pa.array([choices.below(2) for _ in range(rows)], pa.int8()), parts)
 
 
-MAKERS: tuple[Callable[[Choices, int, int], pa.Array], ...] = (fixed, text, fixed, dictionary, lists, struct_of, other)
+MAKERS: tuple[Callable[[Choices, int, int], pa.Array], ...] = (
+    fixed,
+    text,
+    fixed,
+    dictionary,
+    lists,
+    struct_of,
+    other,
+)
 
 
 def array(choices: Choices, rows: int, levels: int = 3) -> pa.Array:
@@ -136,6 +149,7 @@ def check_arrays(data: bytes) -> None:
             names, columns = ["time", *names], [clock, *columns]
         batch = pa.RecordBatch.from_arrays(columns, names)
         batch.validate()
+        rows = len(batch)  # none without columns
     except (pa.ArrowException, ValueError, OverflowError):
         return  # what Arrow does not build itself is not posted
     if way == 15 and columns:

@@ -20,7 +20,18 @@ SMALL = {"analysis_config": {"detectors": [{"function": "count"}]}, "data_descri
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 1.5, 2**53, 2**70, -(2**63), 1e308, float("nan"), float("inf")),
     *("", " ", "0s", "1h", "5m", "-1d", "99999999999999999999d", "now", "2018-01-01", "mean", "rare", "time"),
-    *("mlcategory", "x" * 300, "\ud800", "\0", "\n", "[", "(((((((((a*)*)*)*)*)*", "(?P<a>.)", "10mb", "1e9gb"),
+    *(
+        "mlcategory",
+        "x" * 300,
+        "\ud800",
+        "\0",
+        "\n",
+        "[",
+        "(((((((((a*)*)*)*)*)*",
+        "(?P<a>.)",
+        "10mb",
+        "1e9gb",
+    ),
     *("yyyy-MM-dd'T'HH:mm:ss", "epoch", "_all", "*", [], {}, [[]], [{}], [None], [1, "a"], {"": {}}),
 )
 
@@ -36,10 +47,41 @@ def words() -> tuple[str, ...]:
     """The keys and short texts of all of them."""
     found: dict[str, None] = dict.fromkeys(
         ("calendar_id", "events", "start_time", "end_time", "description", "filter_id", "items", "job_ids")
-        + ("skip_result", "force_time_shift", "detector_index", "custom_rules", "actions", "scope", "conditions")
-        + ("applies_to", "operator", "value", "filter_type", "params", "model_prune_window", "latency", "char_filter")
-        + ("tokenizer", "filter", "pattern", "replacement", "type", "stopwords", "per_partition_categorization")
-        + ("multivariate_by_fields", "summary_count_field_name", "over_field_name", "exclude_frequent", "use_null")
+        + (
+            "skip_result",
+            "force_time_shift",
+            "detector_index",
+            "custom_rules",
+            "actions",
+            "scope",
+            "conditions",
+        )
+        + (
+            "applies_to",
+            "operator",
+            "value",
+            "filter_type",
+            "params",
+            "model_prune_window",
+            "latency",
+            "char_filter",
+        )
+        + (
+            "tokenizer",
+            "filter",
+            "pattern",
+            "replacement",
+            "type",
+            "stopwords",
+            "per_partition_categorization",
+        )
+        + (
+            "multivariate_by_fields",
+            "summary_count_field_name",
+            "over_field_name",
+            "exclude_frequent",
+            "use_null",
+        )
     )
 
     def walk(value: Any) -> None:
@@ -70,7 +112,7 @@ def any_value(choices: Choices, levels: int = 4) -> Any:
     if kind == 3:
         return choices.one_of(words())
     if kind == 4:
-        return choices.one_of(ODD_VALUES)
+        return copy.deepcopy(choices.one_of(ODD_VALUES))
     if kind == 5:
         return [any_value(choices, levels - 1) for _ in range(choices.below(4))]
     return {choices.one_of(words()): any_value(choices, levels - 1) for _ in range(choices.below(6))}
@@ -151,7 +193,21 @@ def list_seeds() -> list[bytes]:
     return [bytes([kind, *change]) for kind in range(3) for change in ((), (5, 0, 5, 0, 0, 4, 7), (3, 0, 6))]
 
 
-_TOKENS = (b'"', b"{", b"}", b"[", b"]", b":", b",", b"null", b"true", b"1e999", b"NaN", b"\\ud800", b'"job":')
+_TOKENS = (
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"null",
+    b"true",
+    b"1e999",
+    b"NaN",
+    b"\\ud800",
+    b'"job":',
+)
 TARGETS = {
     "config": Target(check_config, config_seeds, _TOKENS),
     "lists": Target(check_lists, list_seeds, most_bytes=512),

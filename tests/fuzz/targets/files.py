@@ -99,7 +99,9 @@ def arrow_file(shown: pa.Table, compression: str | None = None) -> bytes:
 def arrow_stream(shown: pa.Table, compression: str | None = None) -> bytes:
     """A table as an Arrow IPC stream."""
     sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, shown.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as file:
+    with pa.ipc.new_stream(
+        sink, shown.schema, options=pa.ipc.IpcWriteOptions(compression=compression)
+    ) as file:
         file.write_table(shown)
     return sink.getvalue()
 
@@ -131,10 +133,15 @@ def arrow_seeds() -> list[bytes]:
 def parquet_seeds() -> list[bytes]:
     """Files of some and of all columns, with every compression and encoding."""
     plain = table().select(["time", "v"])
-    made = [parquet_file(plain, compression=kind) for kind in ("NONE", "SNAPPY", "GZIP", "ZSTD", "LZ4", "BROTLI")]
+    made = [
+        parquet_file(plain, compression=kind) for kind in ("NONE", "SNAPPY", "GZIP", "ZSTD", "LZ4", "BROTLI")
+    ]
     made += [parquet_file(plain, use_dictionary=False, data_page_version="2.0")]
     made += [parquet_file(table().select([name])) for name in ("k", "text", "s", "list", "price")]
-    made += [parquet_file(table().slice(0, 0)), parquet_file(table().select(["time", "k", "v"]), row_group_size=2)]
+    made += [
+        parquet_file(table().slice(0, 0)),
+        parquet_file(table().select(["time", "k", "v"]), row_group_size=2),
+    ]
     made += [parquet_file(pa.table({"v": [0] * (1 << 16)}), compression="ZSTD")]
     return headed(made)
 
@@ -143,7 +150,11 @@ def csv_seeds() -> list[bytes]:
     """Texts with every delimiter, with quotes, broken rows and odd values."""
     made = [b"time,k,v\n1700000000000,a,1\n1700000060000,b,2.5\n,,\n"]
     made += [made[0].replace(b",", delimiter) for delimiter in (b";", b"\t", b"|")]
-    made += [b'time,"k","v\nx"\n1,"a ""b"" c","1,5"\n2,\'x\'\n', b"k\n\n\n1\n", b"\xef\xbb\xbfk,v\r\n1,2\r\n3\r\n"]
+    made += [
+        b'time,"k","v\nx"\n1,"a ""b"" c","1,5"\n2,\'x\'\n',
+        b"k\n\n\n1\n",
+        b"\xef\xbb\xbfk,v\r\n1,2\r\n3\r\n",
+    ]
     made += [b'k,v\n1,"2\n3,4\n', b"k,v\n\xff,1\n007,NA\n2018-01-01,2018-01-01T00:00:00Z\n"]
     return headed(made)
 
@@ -154,7 +165,23 @@ def headed(texts: list[bytes]) -> list[bytes]:
     return [bytes([*ways[k % len(ways)], 0]) + text for k, text in enumerate(texts + texts)]
 
 
-_CSV = (b",", b";", b"\t", b"|", b"\n", b"\r\n", b"\r", b'"', b'""', b"time", b"k", b"NA", b"\xff", b"\0", b"1e999")
+_CSV = (
+    b",",
+    b";",
+    b"\t",
+    b"|",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b'"',
+    b'""',
+    b"time",
+    b"k",
+    b"NA",
+    b"\xff",
+    b"\0",
+    b"1e999",
+)
 _SIZES = tuple(n.to_bytes(k, "little", signed=True) for n in (-1, 0, 1, 2**30, 2**31 - 1) for k in (4, 8))
 _ARROW = (*_SIZES, b"\xff\xff\xff\xff", b"ARROW1", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd")
 _PARQUET = (*_SIZES, b"PAR1", b"\x15\x00", b"\x19", b"\xff\xff\xff\xff\x0f", b"\x80\x80\x80\x80\x10")

@@ -26,9 +26,15 @@ KEYS = ("k", "a.b", "port")
 def config(number: int) -> JobConfig:
     """Jobs that read their fields as keys, numbers, texts, messages and times of a pattern."""
     analysis: list[dict[str, Any]] = [
-        {"detectors": [{"function": "mean", "field_name": "v", "by_field_name": "k"}], "influencers": ["port"]},
+        {
+            "detectors": [{"function": "mean", "field_name": "v", "by_field_name": "k"}],
+            "influencers": ["port"],
+        },
         {"detectors": [{"function": "distinct_count", "field_name": "k"}], "summary_count_field_name": "v"},
-        {"detectors": [{"function": "count", "by_field_name": "mlcategory"}], "categorization_field_name": "k"},
+        {
+            "detectors": [{"function": "count", "by_field_name": "mlcategory"}],
+            "categorization_field_name": "k",
+        },
         {"detectors": [{"function": "lat_long", "field_name": "k"}], "latency": "1h"},
     ]
     times = ({}, {"time_format": "epoch"}, {"time_format": "yyyy-MM-dd HH:mm:ss"})[number // 4 % 3]
@@ -59,7 +65,11 @@ def account(job: tidegate.Job, data: Any) -> None:
         job.post(data)
     finally:
         counts = job.data_counts
-        parts = (counts.processed_record_count, counts.out_of_order_timestamp_count, counts.invalid_date_count)
+        parts = (
+            counts.processed_record_count,
+            counts.out_of_order_timestamp_count,
+            counts.invalid_date_count,
+        )
         assert counts.input_record_count == sum(parts)
         assert min(parts) >= 0
         assert 0 <= counts.waiting_record_count + counts.ignored_record_count <= counts.processed_record_count
@@ -156,13 +166,42 @@ def ndjson_seeds() -> list[bytes]:
         b'{"a":' * 300 + b"1" + b"}" * 300,
         LINES[0] + b"null\n" + LINES[1] + b"{]\n\xff\n",
     )
-    ways = [bytes([way, small]) for way, small in ((0, 0), (1, 7), (2, 0), (7, 0), (8, 0), (12, 7), (13, 255), (15, 4))]
+    ways = [
+        bytes([way, small])
+        for way, small in ((0, 0), (1, 7), (2, 0), (7, 0), (8, 0), (12, 7), (13, 255), (15, 4))
+    ]
     return [way + shape for way in ways for shape in shapes]
 
 
 _TOKENS = (
-    *(b'"', b"{", b"}", b"[", b"]", b":", b",", b"\n", b"\r\n", b"null", b"true", b"false", b"NaN", b"-", b"-0"),
-    *(b'"time":', b'"k":', b'"v":', b'"port":', b'"a":{"b":', b"1700000000000", b'"2018-01-01"', b"1e999", b"1.0"),
+    *(
+        b'"',
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b",",
+        b"\n",
+        b"\r\n",
+        b"null",
+        b"true",
+        b"false",
+        b"NaN",
+        b"-",
+        b"-0",
+    ),
+    *(
+        b'"time":',
+        b'"k":',
+        b'"v":',
+        b'"port":',
+        b'"a":{"b":',
+        b"1700000000000",
+        b'"2018-01-01"',
+        b"1e999",
+        b"1.0",
+    ),
     *(b"\\u", b"\\ud83d", b"\\", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b"9" * 20, *LINES),
 )
 TARGETS = {"ndjson": Target(check_ndjson, ndjson_seeds, _TOKENS)}

@@ -18,14 +18,96 @@ from tidegate.timepattern import compile_pattern
 from tidegate_kernels.timetext import INVALID
 
 PIECES = (
-    *("yyyy", "uuuu", "yy", "y", "MM", "M", "MMM", "MMMM", "dd", "d", "DDD", "HH", "H", "kk", "hh", "KK", "mm", "ss"),
-    *("SSS", "S", "SSSSSSSSS", "n", "A", "a", "E", "EEEE", "X", "XXX", "XXXXX", "x", "xx", "Z", "ZZZZ", "z", "VV"),
+    *(
+        "yyyy",
+        "uuuu",
+        "yy",
+        "y",
+        "MM",
+        "M",
+        "MMM",
+        "MMMM",
+        "dd",
+        "d",
+        "DDD",
+        "HH",
+        "H",
+        "kk",
+        "hh",
+        "KK",
+        "mm",
+        "ss",
+    ),
+    *(
+        "SSS",
+        "S",
+        "SSSSSSSSS",
+        "n",
+        "A",
+        "a",
+        "E",
+        "EEEE",
+        "X",
+        "XXX",
+        "XXXXX",
+        "x",
+        "xx",
+        "Z",
+        "ZZZZ",
+        "z",
+        "VV",
+    ),
     *("'T'", "''", "'", "[", "]", "-", ":", ".", " ", "/", "é", "{", "QQ", "yyyy-MM-dd", "HH:mm:ss", "["),
 )
 TEXTS = (
-    *("2018", "1970", "9999", "0000", "99", "1", "12", "13", "31", "30", "366", "23", "24", "59", "60", "999999999"),
-    *("Jan", "January", "jan", "Monday", "Mon", "AM", "pm", "UTC", "GMT", "Z", "+01:00", "-18", "+0530", "GMT+1:00"),
-    *("T", "-", ":", ".", " ", "/", ",", "é", "2018-01-01", "12:00:00", "2018-01-01T00:00:00.123456789Z", "1514764800"),
+    *(
+        "2018",
+        "1970",
+        "9999",
+        "0000",
+        "99",
+        "1",
+        "12",
+        "13",
+        "31",
+        "30",
+        "366",
+        "23",
+        "24",
+        "59",
+        "60",
+        "999999999",
+    ),
+    *(
+        "Jan",
+        "January",
+        "jan",
+        "Monday",
+        "Mon",
+        "AM",
+        "pm",
+        "UTC",
+        "GMT",
+        "Z",
+        "+01:00",
+        "-18",
+        "+0530",
+        "GMT+1:00",
+    ),
+    *(
+        "T",
+        "-",
+        ":",
+        ".",
+        " ",
+        "/",
+        ",",
+        "é",
+        "2018-01-01",
+        "12:00:00",
+        "2018-01-01T00:00:00.123456789Z",
+        "1514764800",
+    ),
 )
 
 
@@ -65,13 +147,17 @@ def any_time(choices: Choices) -> Any:
         choices.integer,
         choices.double,
         lambda: str(choices.integer()),
-        lambda: np.datetime64(choices.integer(), choices.one_of(("s", "ms", "us", "ns", "D", "Y", "h", "as"))),
+        lambda: np.datetime64(
+            choices.integer(), choices.one_of(("s", "ms", "us", "ns", "D", "Y", "h", "as"))
+        ),
         lambda: dt.datetime.min + dt.timedelta(days=choices.below(1 << 16) * 50),
         lambda: dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(minutes=choices.below(2000) - 1000))),
         lambda: np.datetime64("NaT"),
         lambda: np.float32(choices.double()),
         lambda: np.int64(choices.integer()),
-        lambda: choices.one_of((None, True, b"now", [], object, dt.timedelta(1), dt.date.max, 10**30, np.bool_(1))),
+        lambda: choices.one_of(
+            (None, True, b"now", [], object, dt.timedelta(1), dt.date.max, 10**30, np.bool_(1))
+        ),
         lambda: choices.text(30),
     )
     return choices.one_of(makers)()
@@ -91,7 +177,9 @@ def check_times(data: bytes) -> None:
         start, end = interim_range(True, any_time(choices), any_time(choices))
         assert start is None or end is None or start <= end
     else:
-        value: Any = choices.integer() if choices.flag() else pieces(choices, (*TEXTS, "d", "h", "ms", "nanos"))
+        value: Any = (
+            choices.integer() if choices.flag() else pieces(choices, (*TEXTS, "d", "h", "ms", "nanos"))
+        )
         try:
             span = parse_span(value)
         except ValueError as reason:
