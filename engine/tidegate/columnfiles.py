@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from .arrowframes import MOST_BYTES, MOST_RATIO, require_bounded
+from .errors import DataError
 from .ndjson import Tally
 from .soundness import require_sound
 
@@ -28,11 +30,23 @@ def parquet_batches(
 
     plain = pq.ParquetFile(file)
     metadata, wanted = plain.metadata, wanted_columns(plain.schema_arrow, columns)
+    for group in range(metadata.num_row_groups):
+        _require_unpacked(metadata.row_group(group))
     parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=_repeating(plain, keys))
     if batch_rows is None:
         n_columns = len(plain.schema_arrow.names if wanted is None else wanted)
         batch_rows = min(max(_BATCH_VALUES // max(n_columns, 1), FEWEST_ROWS), MOST_ROWS)
     return _counted(parquet.iter_batches(batch_rows, columns=wanted), metadata.num_rows, _size(file), tally)
+
+
+def _require_unpacked(group: Any) -> None:
+    """Raises DataError for a row group with a column that unpacks to far more than it is."""
+    if group.total_byte_size <= MOST_BYTES:
+        return
+    for column in map(group.column, range(group.num_columns)):
+        packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
+        if unpacked > max(MOST_BYTES, MOST_RATIO * packed):
+            raise DataError(f"{packed} bytes of column {column.path_in_schema!r} unpack to {unpacked} bytes")
 
 
 def _repeating(parquet: Any, keys: Collection[str]) -> list[str]:
@@ -63,7 +77,7 @@ def _counted(
     rows = 0
     for batch in batches:
         rows += batch.num_rows
-        tally.input_bytes = max(size * rows // all_rows, tally.input_bytes)
+        tally.input_bytes = max(size * rows // max(all_rows, 1), tally.input_bytes)
         yield batch
     tally.input_bytes = max(size, tally.input_bytes)
 
@@ -81,6 +95,8 @@ def arrow_batches(file: Any, columns: Collection[str] | None) -> Iterator[pa.Rec
     """Batches of an Arrow IPC file (an open file or a path), which is mapped into memory if it can be."""
     path = file if isinstance(file, str) else getattr(file, "name", None)
     source = pa.memory_map(path) if isinstance(path, str) and os.path.isfile(path) else file
+    source = source if isinstance(source, pa.NativeFile) else pa.PythonFile(source, "r")
+    require_bounded(source)
     reader = pa.ipc.open_file(source)
     wanted = wanted_columns(reader.schema, columns)
     if wanted is not None:

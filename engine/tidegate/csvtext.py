@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from .ndjson import Tally
 
 BLOCK_BYTES = 8 << 20
 LONGEST_ROW = 64 << 20
+MOST_COLUMNS = 100_000
 STRAY_QUOTE_BYTES = 1 << 20
 DELIMITERS = ",\t;|"
 KEY_TYPE = pa.dictionary(pa.int32(), pa.string())
@@ -61,9 +64,12 @@ def read_csv(
 
 def _header_end(data: bytes, final: bool) -> int:
     """Where the first row ends, 0 if that is not known yet."""
-    end = data.find(b"\n") + 1
-    while end and data.count(b'"', 0, end) % 2:
-        end = data.find(b"\n", end) + 1
+    start, end = 0, data.find(b"\n") + 1
+    odd = data.count(b'"', 0, end) % 2
+    while end and odd:  # the next quote may close what is open
+        start = data.find(b'"', end)
+        end = data.find(b"\n", start) + 1 if start >= 0 else 0
+        odd = (odd + data.count(b'"', start, end)) % 2
     return end or (len(data) if final else 0)
 
 
@@ -76,8 +82,8 @@ def _last_row_end(data: bytes) -> int:
     if b'"' not in data:  # much quicker than to count none
         return last
     odd = data.count(b'"', 0, end) % 2
-    while end and odd:
-        before = data.rfind(b"\n", 0, end - 1) + 1
+    while end and odd:  # as it is after the last quote
+        before = data.rfind(b"\n", 0, data.rfind(b'"', 0, end)) + 1
         odd = (odd + data.count(b'"', before, end)) % 2
         end = before
     return end or (last if len(data) > STRAY_QUOTE_BYTES else 0)
@@ -87,10 +93,15 @@ def _layout(header: bytes) -> tuple[list[str], str]:
     """Column names and delimiter of a header line."""
     text = header.decode("utf-8", "replace")
     delimiter = max(DELIMITERS, key=text.count)
-    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise DataError(f"line 1: two columns are named {twice[0]!r}; names must differ")
+    if text.count(delimiter) >= MOST_COLUMNS:
+        raise DataError(f"line 1: more than {MOST_COLUMNS} columns")
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(f"line 1: {error}") from error
+    name, times = max(Counter(names).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        raise DataError(f"line 1: two columns are named {name!r}; names must differ")
     return names, delimiter
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from .errors import DataError
 from .ndjson import MALFORMED
 from .valuetext import as_text
 
+MOST_ROWS = 1 << 20
+"""A larger batch is taken in slices: the columns made of it stay small."""
 _INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -25,8 +28,10 @@ def flat_batches(
     """Flattens batches, leaves out empty ones and gives every failure below one clear line."""
     with clear_errors(where):
         for batch in batches:
-            if batch.num_rows:
-                yield flat_batch(batch, columns)
+            for row in range(0, batch.num_rows, MOST_ROWS):
+                yield flat_batch(
+                    batch.slice(row, MOST_ROWS) if batch.num_rows > MOST_ROWS else batch, columns
+                )
 
 
 @contextmanager
@@ -58,7 +63,7 @@ def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) ->
         flat = [pair for pair in flat if pair[0] in columns]
     names = [name for name, _ in flat]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise DataError(f"two columns are named {twice!r}; names must differ")
     if not names:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * batch.num_rows, pa.struct([])))

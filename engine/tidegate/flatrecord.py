@@ -7,7 +7,7 @@ else are dropped. None and an empty list are missing.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,7 @@ from .errors import DataError
 from .valuetext import text_of
 
 DEEPEST = 500
+_FEWEST_CELLS, _CELLS_PER_VALUE = 1 << 16, 64
 _ONE_TEXT = frozenset((str, int, float, bool, bytes, datetime.datetime, datetime.date))
 
 
@@ -58,6 +59,25 @@ def _flatten_into(flat: dict[str, Any], record: Mapping[Any, Any], prefix: str, 
                 flat[f"{prefix}{name}"] = ",".join(map(str, texts)) if texts else None
         else:
             flat[f"{prefix}{name}"] = value
+
+
+def rows_to_batches(
+    rows: Sequence[Mapping[str, Any]], keys: Collection[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Flat records as batches, few where records have hardly a field in common: nulls take memory too.
+
+    >>> [batch.num_rows for batch in rows_to_batches([{f"field {k}": k} for k in range(1000)])]
+    [256, 256, 256, 232]
+    """
+    first = values = 0
+    names: set[str] = set()
+    for at, row in enumerate(rows):
+        values += len(row)
+        names.update(row)
+        if (at - first) * len(names) > max(_FEWEST_CELLS, _CELLS_PER_VALUE * values):
+            yield rows_to_batch(rows[first:at], keys)
+            first, values, names = at, len(row), set(row)
+    yield rows_to_batch(rows[first:], keys)
 
 
 def rows_to_batch(rows: Sequence[Mapping[str, Any]], keys: Collection[str] = ()) -> pa.RecordBatch:

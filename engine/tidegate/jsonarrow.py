@@ -13,6 +13,7 @@ import pyarrow.json as pj
 
 from .arrowblock import arrow_block
 from .flatrecord import DEEPEST
+from .jsonnames import is_sparse
 
 HEAD_BYTES = 1 << 16
 
@@ -37,7 +38,7 @@ def read_fast(
         if block[consumed:].strip(b" \t\r\n,]"):
             return None, consumed
         consumed = len(block)
-    if not lines or lines.isspace() or crashes_arrow(lines):
+    if not lines or lines.isspace() or crashes_arrow(lines) or is_sparse(lines):
         return None, consumed
     table = _parsed(lines, keys, set() if integers is None else integers)
     if table is None:

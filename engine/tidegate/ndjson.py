@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from .errors import DataError
-from .flatrecord import NumberText, flat_record, rows_to_batch
+from .flatrecord import NumberText, flat_record, rows_to_batches
 from .jsonarrow import HEAD_BYTES, read_fast
 from .linescan import MOST_ROWS, PADDING, LineScanner
 
@@ -201,7 +201,7 @@ def _read_exact_block(block: bytes, final: bool, text: _Text) -> Generator[pa.Re
     """Yields the records of a block, read one by one; the bytes consumed."""
     rows, consumed = read_exactly(block, final, text.tally)
     if rows:
-        yield rows_to_batch(rows, text.keys)
+        yield from rows_to_batches(rows, text.keys)
     if text.tally.malformed >= MOST_MALFORMED:
         raise DataError(MALFORMED)
     return consumed

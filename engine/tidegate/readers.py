@@ -11,7 +11,6 @@ import gzip
 import io
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
@@ -21,18 +20,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .arrowframes import open_stream
 from .columnfiles import arrow_batches, parquet_batches
 from .csvtext import read_csv
 from .errors import DataError
 from .flatbatch import clear_errors, flat_batches
-from .flatrecord import column_of, flat_record, rows_to_batch
+from .flatrecord import column_of, flat_record, rows_to_batches
 from .ndjson import Tally, read_json
 from .readahead import ReadAhead
 from .soundness import require_sound
 
 BATCH_ROWS = 1 << 17
-MOST_ROWS = 1 << 20
-"""A larger batch in memory is taken in slices: the columns made of it stay small."""
 ACCEPTED = (
     "a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, anything with __arrow_c_stream__ or "
     "__arrow_c_array__ (polars, pandas, DuckDB), a dict of columns, dicts, or JSON text"
@@ -104,13 +102,10 @@ def to_batches(data: Any, keys: Collection[str] = ()) -> Batches:
 
 
 def _weighed(batches: Iterator[pa.RecordBatch], tally: Tally) -> Iterator[pa.RecordBatch]:
-    """The batches, none of very many rows, their size in memory counted as it goes."""
+    """The batches, their size in memory counted as it goes."""
     for batch in batches:
         tally.input_bytes += batch.nbytes
-        if batch.num_rows <= MOST_ROWS:
-            yield batch
-        else:
-            yield from (batch.slice(row, MOST_ROWS) for row in range(0, batch.num_rows, MOST_ROWS))
+        yield batch
 
 
 def _memory_batches(data: Any, keys: Collection[str], tally: Tally) -> Iterator[pa.RecordBatch]:
@@ -186,7 +181,7 @@ def _from_records(records: Iterator[Any], keys: Collection[str]) -> Iterator[pa.
         rows: list[dict[str, Any]] = []
         part, failure = _collect(records, rows)
         if rows:
-            yield rows_to_batch(rows, keys)
+            yield from rows_to_batches(rows, keys)
         if failure is not None:
             raise failure
         if part is not None:
@@ -233,7 +228,8 @@ _BINARY_FORMATS = {
 }
 _JSON_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?(?:\{\s*["}]|\[\s*\])')
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_HEAD_BYTES = 1 << 16
+MOST_SPOOLED, MOST_RATIO = 1 << 30, 64
+_HEAD_BYTES, _PIECE_BYTES = 1 << 16, 64 << 20
 
 
 class _Source(io.RawIOBase):
@@ -244,7 +240,12 @@ class _Source(io.RawIOBase):
         self.head = self._rest = self._counted(_HEAD_BYTES)
 
     def _counted(self, size: int) -> bytes:
-        data: bytes = self._file.read(size) or b""
+        """The next bytes; of a very large size piece by piece, because a damaged file can ask for any."""
+        pieces: list[bytes] = []
+        while size and (size < 0 or not pieces or pieces[-1]):
+            pieces.append(self._file.read(min(size, _PIECE_BYTES) if size > 0 else size) or b"")
+            size = size - len(pieces[-1]) if size > 0 else 0
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._tally is not None:
             self._tally.input_bytes += len(data)
         return data
@@ -349,10 +350,10 @@ def _file_batches(
     if found == "csv":
         return read_csv(source.read, keys, tally, columns)
     if found == "Arrow stream":
-        return map(require_sound, pa.ipc.open_stream(pa.PythonFile(source, "r")))
+        return map(require_sound, open_stream(source.read))
     spooled = None
     if packed or start is None:
-        file = spooled = _spooled(source)
+        file = spooled = _spooled(source, tally)
     elif start == 0 and isinstance(path := getattr(file, "name", None), str) and os.path.isfile(path):
         file = path  # read by Arrow's threads, without Python
     else:
@@ -385,9 +386,18 @@ def _format_of(head: bytes, name: str) -> str:
     raise DataError(f"{name}: unknown format; allowed are {FORMATS}")
 
 
-def _spooled(source: _Source) -> Any:
-    """A temporary file with the content of a stream, for formats that are read from their end."""
+def _spooled(source: _Source, tally: Tally) -> Any:
+    """A temporary file with the content of a stream, for formats that are read from their end.
+
+    Raises DataError for one that unpacks to MOST_SPOOLED and more than MOST_RATIO times its size.
+    """
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller reads it to its end
-    shutil.copyfileobj(source, file, 1 << 20)
+    size = 0
+    while piece := source.read(1 << 20):
+        size += len(piece)
+        if size > max(MOST_SPOOLED, MOST_RATIO * tally.input_bytes):
+            file.close()
+            raise DataError(f"unpacks to more than {size >> 20} MiB, {MOST_RATIO} times its size")
+        file.write(piece)
     file.seek(0)
     return file
