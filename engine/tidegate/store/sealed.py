@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ..arrowframes import require_bounded
+from ..soundness import require_sound
 from .checksum import checksum
 from .diskfile import read_into
 
@@ -91,12 +93,12 @@ def sealed(fd: int) -> Seal:
 
 def columns(fd: int, seal: Seal) -> tuple[list[list[Any]], npt.NDArray[np.int64]]:
     """All columns but the data as lists, and the places of the data in the file: row k from k to k + 1."""
-    with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as mapped:
-        batch = pa.ipc.open_file(pa.py_buffer(mapped)).get_batch(0)
-        *others, data = batch.columns
-        ends = np.frombuffer(data.buffers()[1], np.int64)[: len(data) + 1].copy()
-        lists = [column.to_pylist() for column in others]
-        del batch, others, data
+    mapped = pa.py_buffer(mmap.mmap(fd, 0, access=mmap.ACCESS_READ))  # until the last array of it is gone
+    require_bounded(pa.BufferReader(mapped))
+    batch = require_sound(pa.ipc.open_file(mapped).get_batch(0))
+    *others, data = batch.columns
+    ends = np.frombuffer(data.buffers()[1], np.int64)[: len(data) + 1].copy()
+    lists = [column.to_pylist() for column in others]
     if ends[0] != 0 or ends[-1] != seal.nbytes or (np.diff(ends) < 0).any():
         raise ValueError("its rows do not lie in its data")
     return lists, seal.start + ends

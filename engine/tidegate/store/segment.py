@@ -113,7 +113,7 @@ class Segment:
             raise VersionError(
                 f"{self.path}: format {version} of a newer tidegate; this one reads up to {FORMAT}"
             )
-        owner = data[_FIELDS.size : _FIELDS.size + length].decode()
+        owner = data[_FIELDS.size : _FIELDS.size + length].decode(errors="backslashreplace")
         if owner != job_id:
             raise LogError(f"{self.path}: a log of the job {owner!r}, not of {job_id!r}")
         if first != first_sequence(self.path):
@@ -161,7 +161,7 @@ class Segment:
             raise Damage(self.path, at, f"entry {frame.sequence} has changed since it was written")
         try:
             return frame.entry(payload)
-        except (ValueError, pa.ArrowException) as error:
+        except (ValueError, TypeError, RecursionError, OSError, pa.ArrowException) as error:
             raise LogError(f"{self.path}: at byte {at}: entry {frame.sequence}: {error}") from error
 
     def mark(self, synced: int) -> None:

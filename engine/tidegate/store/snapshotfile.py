@@ -171,7 +171,9 @@ def _opened(path: Path) -> Iterator[tuple[int, Seal]]:
     except FileNotFoundError:
         raise SnapshotError(f"{path}: there is no such snapshot") from None
     except OSError as error:
-        raise StoreError(f"{path}: the snapshot cannot be read: {error.strerror or error}") from error
+        if error.errno is None:  # Arrow's, about what it found in the file
+            raise SnapshotError(f"{path}: the snapshot is damaged: {error}") from error
+        raise StoreError(f"{path}: the snapshot cannot be read: {error.strerror}") from error
     except _MALFORMED as error:
         raise SnapshotError(f"{path}: the snapshot is damaged: {error}") from error
 

@@ -19,6 +19,8 @@ MODULES = {
     "arrow": "files",
     "arrow-memory": "arrays",
     "times": "times",
+    "snapshot": "stored",
+    "log": "stored",
 }
 
 
