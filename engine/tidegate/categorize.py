@@ -19,6 +19,7 @@ from .config.analyzer import Analyzer
 from .kept import INSIDE, Keeper, require
 from .keys import U8, U64, Interner, require_within
 from .reading import Reading, text_buffers, word_set
+from .soundness import of_rows
 from .valuetext import as_text, is_text
 from .vocabulary import KNOWN
 
@@ -202,10 +203,10 @@ class Categorizer(Keeper):
         if len(column.dictionary) > len(column):
             # A part of something larger: what it does not use need not be read.
             return self._texts(column.dictionary.take(column.indices))
-        indices = column.indices.fill_null(0).cast(pa.int32()).to_numpy(zero_copy_only=False)
         if self._latest is None or not self._latest[0].equals(column.dictionary):
             self._latest = (column.dictionary, self._read(as_text(column.dictionary)))
-        return self._latest[1], _places(indices, column)
+        places = np.arange(len(column.dictionary), dtype=np.int32)
+        return self._latest[1], of_rows(places, np.int32(-1), column)
 
     def _read(self, raw: pa.LargeStringArray) -> _Texts:
         text = self._reading.replaced(raw)

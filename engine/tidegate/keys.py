@@ -16,8 +16,8 @@ import pyarrow as pa
 from tidegate_kernels import intern as kernels
 
 from .cells import I32, I64
-from .errors import DataError
 from .kept import INSIDE, Keeper, require
+from .soundness import no_such_value
 from .valuetext import as_text, is_text
 
 T = TypeVar("T", bound=np.generic)
@@ -536,11 +536,6 @@ def index_buffers(indices: pa.Array) -> tuple[I32, U8]:
     """The indices of a dictionary column, and which are null."""
     places = indices.cast(pa.int32())
     return np.frombuffer(places.buffers()[1], np.int32, len(places), places.offset * 4), _nulls(indices)
-
-
-def no_such_value(dictionary: npt.NDArray[T]) -> DataError:
-    """The error for indices that lie outside of a dictionary."""
-    return DataError(f"a dictionary of {len(dictionary)} values has no value of some of its indices")
 
 
 def _nulls(column: pa.Array) -> U8:

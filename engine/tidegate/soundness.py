@@ -34,6 +34,11 @@ def require_sound(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
+def no_such_value(dictionary: npt.NDArray[T]) -> DataError:
+    """The error for indices that lie outside of a dictionary."""
+    return DataError(f"a dictionary of {len(dictionary)} values has no value of some of its indices")
+
+
 def of_rows(values: npt.NDArray[T], missing: T, column: pa.DictionaryArray) -> npt.NDArray[T]:
     """What belongs to every row of a dictionary column, of the values of its dictionary; `missing` for null.
 
@@ -46,6 +51,6 @@ def of_rows(values: npt.NDArray[T], missing: T, column: pa.DictionaryArray) -> n
     indices = column.indices.cast(pa.int64())
     ends = pc.min_max(indices).as_py()
     if ends["min"] is not None and not 0 <= ends["min"] <= ends["max"] < n:
-        raise DataError(f"a dictionary column has an index outside of its {n} values")
+        raise no_such_value(values)
     found: npt.NDArray[T] = np.append(values, missing)[indices.fill_null(n).to_numpy(zero_copy_only=False)]
     return found

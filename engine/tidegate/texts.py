@@ -13,7 +13,8 @@ from tidegate_kernels import information as text_kernels
 
 from .cells import I64
 from .kept import INSIDE, Keeper, require
-from .keys import U8, U64, Interner, index_buffers, no_such_value, text_buffers
+from .keys import U8, U64, Interner, index_buffers, text_buffers
+from .soundness import no_such_value
 from .valuetext import as_text
 
 _LEAST_SWEPT = 1 << 24  # bytes: below it nothing is worth being thrown out

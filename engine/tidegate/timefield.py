@@ -138,6 +138,8 @@ def _all_within(values: Times, limit: int) -> bool:
 
 
 def _nulls(column: pa.Array) -> npt.NDArray[np.bool_] | None:
+    if pa.types.is_dictionary(column.type):
+        column = column.indices  # of a dictionary of nulls, is_null ends the process (pyarrow up to 26.0)
     if not column.null_count:
         return None
     nulls: npt.NDArray[np.bool_] = column.is_null().to_numpy(zero_copy_only=False)

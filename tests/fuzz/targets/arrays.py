@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
-import tidegate
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets import Target
 from tests.fuzz.targets.jsontexts import account, config
+
+import tidegate
 from tidegate.readers import to_batches
 from tidegate.timefield import LATEST_MS, to_epoch_ms
 from tidegate_kernels.timetext import INVALID
@@ -152,10 +152,12 @@ def check_arrays(data: bytes) -> None:
         rows = len(batch)  # none without columns
     except (pa.ArrowException, ValueError, OverflowError):
         return  # what Arrow does not build itself is not posted
-    if way == 15 and columns:
-        ms = to_epoch_ms(columns[0], FORMATS[len(data) % 4])
-        assert len(ms) == rows
-        assert ((ms == INVALID) | ((ms >= 0) & (ms <= LATEST_MS))).all(), ms
+    if way == 15:
+        for flat in to_batches(batch):
+            for column in flat.columns:
+                ms = to_epoch_ms(column, FORMATS[len(data) % 4])
+                assert len(ms) == rows
+                assert ((ms == INVALID) | ((ms >= 0) & (ms <= LATEST_MS))).all(), ms
     elif way >= 12:
         total = sum(len(flat) for flat in to_batches(batch, keys=("k",)))
         assert total == rows

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets import Target
+
 from tidegate.config import JobConfig
 from tidegate.config.calendars import read_calendars, read_events
 from tidegate.config.filters import read_filters
@@ -17,23 +18,22 @@ from tidegate.config.update import updated
 
 FOLDER = Path(__file__).parents[2] / "data" / "jobs"
 SMALL = {"analysis_config": {"detectors": [{"function": "count"}]}, "data_description": {}}
+_ODD_WORDS = """
+    0s 1h 5m -1d 99999999999999999999d now 2018-01-01 mean rare time mlcategory 10mb 1e9gb epoch _all *
+    [ (((((((((a*)*)*)*)*)* (?P<a>.) yyyy-MM-dd'T'HH:mm:ss
+"""
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 1.5, 2**53, 2**70, -(2**63), 1e308, float("nan"), float("inf")),
-    *("", " ", "0s", "1h", "5m", "-1d", "99999999999999999999d", "now", "2018-01-01", "mean", "rare", "time"),
-    *(
-        "mlcategory",
-        "x" * 300,
-        "\ud800",
-        "\0",
-        "\n",
-        "[",
-        "(((((((((a*)*)*)*)*)*",
-        "(?P<a>.)",
-        "10mb",
-        "1e9gb",
-    ),
-    *("yyyy-MM-dd'T'HH:mm:ss", "epoch", "_all", "*", [], {}, [[]], [{}], [None], [1, "a"], {"": {}}),
+    *("", " ", "\ud800", "\0", "\n", "x" * 300, [], {}, [[]], [{}], [None], [1, "a"], {"": {}}),
+    *_ODD_WORDS.split(),
 )
+MORE_WORDS = """
+    calendar_id events start_time end_time description filter_id items job_ids skip_result force_time_shift
+    detector_index custom_rules actions scope conditions applies_to operator value filter_type params
+    model_prune_window latency char_filter tokenizer filter pattern replacement type stopwords use_null
+    per_partition_categorization multivariate_by_fields summary_count_field_name over_field_name
+    exclude_frequent
+"""
 
 
 @cache
@@ -45,44 +45,7 @@ def jobs() -> tuple[dict[str, Any], ...]:
 @cache
 def words() -> tuple[str, ...]:
     """The keys and short texts of all of them."""
-    found: dict[str, None] = dict.fromkeys(
-        ("calendar_id", "events", "start_time", "end_time", "description", "filter_id", "items", "job_ids")
-        + (
-            "skip_result",
-            "force_time_shift",
-            "detector_index",
-            "custom_rules",
-            "actions",
-            "scope",
-            "conditions",
-        )
-        + (
-            "applies_to",
-            "operator",
-            "value",
-            "filter_type",
-            "params",
-            "model_prune_window",
-            "latency",
-            "char_filter",
-        )
-        + (
-            "tokenizer",
-            "filter",
-            "pattern",
-            "replacement",
-            "type",
-            "stopwords",
-            "per_partition_categorization",
-        )
-        + (
-            "multivariate_by_fields",
-            "summary_count_field_name",
-            "over_field_name",
-            "exclude_frequent",
-            "use_null",
-        )
-    )
+    found: dict[str, None] = dict.fromkeys(MORE_WORDS.split())
 
     def walk(value: Any) -> None:
         if isinstance(value, dict):

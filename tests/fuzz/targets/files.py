@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
-
-import tidegate
-from tidegate import arrowframes
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets import Target
 from tests.fuzz.targets.jsontexts import account, config
+
+import tidegate
+from tidegate import arrowframes
 
 arrowframes.MOST_BYTES = 64 << 20  # less than the oracle allows
 ROOM = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -167,23 +167,7 @@ def headed(texts: list[bytes]) -> list[bytes]:
     return [bytes([*ways[k % len(ways)], 0]) + text for k, text in enumerate(texts + texts)]
 
 
-_CSV = (
-    b",",
-    b";",
-    b"\t",
-    b"|",
-    b"\n",
-    b"\r\n",
-    b"\r",
-    b'"',
-    b'""',
-    b"time",
-    b"k",
-    b"NA",
-    b"\xff",
-    b"\0",
-    b"1e999",
-)
+_CSV = (b",", b";", b"\t", b"|", b"\n", b"\r\n", b'"', b'""', b"time", b"k", b"NA", b"\xff", b"\0", b"1e999")
 _SIZES = tuple(n.to_bytes(k, "little", signed=True) for n in (-1, 0, 1, 2**30, 2**31 - 1) for k in (4, 8))
 _ARROW = (*_SIZES, b"\xff\xff\xff\xff", b"ARROW1", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd")
 _PARQUET = (*_SIZES, b"PAR1", b"\x15\x00", b"\x19", b"\xff\xff\xff\xff\x0f", b"\x80\x80\x80\x80\x10")

@@ -9,10 +9,10 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
-
-import tidegate
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets import Target
+
+import tidegate
 from tidegate.config import JobConfig
 from tidegate.flatbatch import flat_batch
 from tidegate.flatrecord import flat_record
@@ -126,7 +126,7 @@ def refuse(_: str) -> None:
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
     """A record without the types that depend on the records beside it."""
-    return {name: value for name, value in ((name, _plain(value)) for name, value in row.items())}
+    return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -173,35 +173,7 @@ def ndjson_seeds() -> list[bytes]:
     return [way + shape for way in ways for shape in shapes]
 
 
-_TOKENS = (
-    *(
-        b'"',
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b":",
-        b",",
-        b"\n",
-        b"\r\n",
-        b"null",
-        b"true",
-        b"false",
-        b"NaN",
-        b"-",
-        b"-0",
-    ),
-    *(
-        b'"time":',
-        b'"k":',
-        b'"v":',
-        b'"port":',
-        b'"a":{"b":',
-        b"1700000000000",
-        b'"2018-01-01"',
-        b"1e999",
-        b"1.0",
-    ),
-    *(b"\\u", b"\\ud83d", b"\\", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b"9" * 20, *LINES),
-)
+_WORDS = rb""" " { } [ ] : , null true false NaN - -0 "time": "k": "v": "port": "a":{"b":
+    1700000000000 "2018-01-01" 1e999 1.0 99999999999999999999 \u \ud83d \ """
+_TOKENS = (*_WORDS.split(), b"\n", b"\r\n", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", *LINES)
 TARGETS = {"ndjson": Target(check_ndjson, ndjson_seeds, _TOKENS)}

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
 from tests.fuzz.choices import Choices
 from tests.fuzz.targets import Target
 from tests.fuzz.targets.files import folder
+
 from tidegate.errors import StoreError
 from tidegate.store import segment, snapshotfile
 from tidegate.store.checksum import checksum
