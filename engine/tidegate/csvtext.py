@@ -143,9 +143,9 @@ def _table(
         wrong.append(1)
         return "skip"
 
-    def parsed(handler: Callable[[Any], str] | None) -> pa.Table:
+    def parsed(text: bytes, handler: Callable[[Any], str] | None) -> pa.Table:
         return pc_csv.read_csv(
-            pa.BufferReader(arrow_block(block)),
+            pa.BufferReader(arrow_block(text)),
             pc_csv.ReadOptions(
                 column_names=names, block_size=max(block_size, 1 << 20), use_threads=handler is None
             ),
@@ -159,11 +159,13 @@ def _table(
         )
 
     try:
-        return parsed(None), 0
+        return parsed(block, None), 0
     except pa.ArrowInvalid as error:
         if "columns, got" not in str(error):
             raise
-    return parsed(leave_out), len(wrong)
+    # A row that is no UTF-8 is not handed to the function: Python prints what went wrong instead.
+    text = block if block.isascii() else block.decode("utf-8", "replace").encode()
+    return parsed(text, leave_out), len(wrong)
 
 
 def _with_null_keys(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -11,7 +11,6 @@ import gzip
 import io
 import os
 import re
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from types import TracebackType
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from .arrowframes import open_stream
+from .bytesource import ByteSource, spooled_file
 from .columnfiles import arrow_batches, parquet_batches
 from .csvtext import read_csv
 from .errors import DataError
@@ -228,43 +228,6 @@ _BINARY_FORMATS = {
 }
 _JSON_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?(?:\{\s*["}]|\[\s*\])')
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-MOST_SPOOLED, MOST_RATIO = 1 << 30, 64
-_HEAD_BYTES, _PIECE_BYTES = 1 << 16, 64 << 20
-
-
-class _Source(io.RawIOBase):
-    """A binary stream whose beginning can be looked at; counts its bytes into a tally."""
-
-    def __init__(self, file: Any, tally: Tally | None = None) -> None:
-        self._file, self._tally = file, tally
-        self.head = self._rest = self._counted(_HEAD_BYTES)
-
-    def _counted(self, size: int) -> bytes:
-        """The next bytes; of a very large size piece by piece, because a damaged file can ask for any."""
-        pieces: list[bytes] = []
-        while size and (size < 0 or not pieces or pieces[-1]):
-            pieces.append(self._file.read(min(size, _PIECE_BYTES) if size > 0 else size) or b"")
-            size = size - len(pieces[-1]) if size > 0 else 0
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if self._tally is not None:
-            self._tally.input_bytes += len(data)
-        return data
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def read(self, size: int = -1) -> bytes:
-        if not self._rest:
-            return self._counted(size)
-        data, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        if size < 0 or len(data) < size:
-            data += self._counted(-1 if size < 0 else size - len(data))
-        return data
 
 
 def read(
@@ -338,12 +301,12 @@ def _file_batches(
     tally: Tally,
 ) -> Iterator[pa.RecordBatch]:
     start = file.tell() if hasattr(file, "seekable") and file.seekable() else None
-    source = _Source(file, tally)
+    source = ByteSource(file, tally)
     packed = source.head.startswith((_GZIP, _ZSTD))
     if source.head.startswith(_GZIP):
-        source = _Source(gzip.GzipFile(fileobj=source))
+        source = ByteSource(gzip.GzipFile(fileobj=source))
     elif packed:
-        source = _Source(pa.CompressedInputStream(pa.PythonFile(source, "r"), "zstd"))
+        source = ByteSource(pa.CompressedInputStream(pa.PythonFile(source, "r"), "zstd"))
     found = _format_of(source.head, name)
     if found == "json":
         return read_json(source.read, keys, tally, columns)
@@ -353,15 +316,20 @@ def _file_batches(
         return map(require_sound, open_stream(source.read))
     spooled = None
     if packed or start is None:
-        file = spooled = _spooled(source, tally)
+        file = spooled = spooled_file(source, tally)
     elif start == 0 and isinstance(path := getattr(file, "name", None), str) and os.path.isfile(path):
         file = path  # read by Arrow's threads, without Python
     else:
         file.seek(start)
-    if found == "Parquet":
+    if found == "Arrow":
+        return _Closing(arrow_batches(file, columns), spooled)
+    try:
         unpacked = Tally() if packed else tally
         return _Closing(parquet_batches(file, columns, keys, batch_rows, unpacked), spooled)
-    return _Closing(arrow_batches(file, columns), spooled)
+    except BaseException:
+        if spooled is not None:
+            spooled.close()
+        raise
 
 
 def _format_of(head: bytes, name: str) -> str:
@@ -384,20 +352,3 @@ def _format_of(head: bytes, name: str) -> str:
         if any(delimiter in head.split(b"\n", 1)[0] for delimiter in (b",", b"\t", b";")):
             return "csv"
     raise DataError(f"{name}: unknown format; allowed are {FORMATS}")
-
-
-def _spooled(source: _Source, tally: Tally) -> Any:
-    """A temporary file with the content of a stream, for formats that are read from their end.
-
-    Raises DataError for one that unpacks to MOST_SPOOLED and more than MOST_RATIO times its size.
-    """
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller reads it to its end
-    size = 0
-    while piece := source.read(1 << 20):
-        size += len(piece)
-        if size > max(MOST_SPOOLED, MOST_RATIO * tally.input_bytes):
-            file.close()
-            raise DataError(f"unpacks to more than {size >> 20} MiB, {MOST_RATIO} times its size")
-        file.write(piece)
-    file.seek(0)
-    return file

@@ -76,11 +76,14 @@ def work(name: str, engine: str, seconds: float, seed: int, folder: Path) -> Non
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES_BYTES, ADDRESSES_BYTES))
     note = Note(folder / "note")
+    deadly = {path.read_bytes() for path in folder.glob("death-*.input")}
     check = None
 
     def run(data: bytes) -> None:
         nonlocal check
         check = check or target_of(name).check  # by now what the engine wants instrumented is
+        if data in deadly:
+            return
         note.begin(data)
         finding = examine(check, data)
         if finding is not None:

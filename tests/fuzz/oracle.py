@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,8 +45,9 @@ def examine(
 ) -> Finding | None:
     """Runs a check on an input; what went wrong, if anything did."""
     before = _restart_peak()
+    ignored: list[BaseException] = []
     try:
-        with _alarm(seconds):
+        with _alarm(seconds), _unraisable(ignored):
             check(data)
     except TidegateError as error:
         if isinstance(error, DataError) and "\n" in str(error):
@@ -58,6 +60,8 @@ def examine(
         return Finding("law", _place(error), _shown(error), data)
     except Exception as error:
         return Finding("error", _place(error), _shown(error), data)
+    if ignored:
+        return Finding("error", f"ignored {_place(ignored[0])}", _shown(ignored[0]), data)
     taken = _peak_bytes() - before
     if taken > memory_bytes + BYTES_PER_BYTE * len(data):
         return Finding("memory", "peak", f"{taken >> 20} MiB for an input of {len(data)} bytes", data)
@@ -74,6 +78,17 @@ def _place(error: BaseException) -> str:
 
 def _shown(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))[-6000:]
+
+
+@contextmanager
+def _unraisable(found: list[BaseException]) -> Iterator[None]:
+    """Collects errors that Python has no place for, and prints."""
+    previous = sys.unraisablehook
+    sys.unraisablehook = lambda event: found.append(event.exc_value or RuntimeError(str(event.err_msg)))
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
 
 
 @contextmanager

@@ -21,6 +21,7 @@ MODULES = {
     "times": "times",
     "snapshot": "stored",
     "log": "stored",
+    "planted": "planted",
 }
 
 

@@ -67,7 +67,7 @@ def any_time(choices: Choices) -> Any:
         lambda: dt.datetime.min + dt.timedelta(days=choices.below(1 << 16) * 50),
         lambda: dt.datetime.max.replace(tzinfo=dt.timezone(dt.timedelta(minutes=choices.below(2000) - 1000))),
         lambda: np.datetime64("NaT"),
-        lambda: np.float32(choices.double()),
+        lambda: np.float16(choices.below(256) / 7),
         lambda: np.int64(choices.integer()),
         lambda: choices.one_of(
             (None, True, b"now", [], object, dt.timedelta(1), dt.date.max, 10**30, np.bool_(1))
