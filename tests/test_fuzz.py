@@ -41,7 +41,7 @@ def test_any_bytes(name: str, data: bytes) -> None:
 
 
 def test_a_campaign_finds_what_is_planted(tmp_path: Path) -> None:
-    """Errors, broken laws and the death of the process are found, with their inputs; allowed errors are not."""
+    """Errors, broken laws and the death of the process are found with their inputs; allowed errors not."""
     report = run_campaign("planted", "random", 4.0, 1, tmp_path)
     found = {(finding.kind, finding.data[:1]) for finding in report.findings.values()}
     assert found == {("error", b"e"), ("law", b"l"), ("error", b"m"), ("death", b"d")}
