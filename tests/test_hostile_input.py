@@ -19,7 +19,7 @@ from tests.fuzz.oracle import examine
 from tests.fuzz.targets import stored
 
 import tidegate
-from tidegate import arrowframes, bytesource, columnfiles, jsonnames
+from tidegate import arrowframes, bytesource, jsonnames, parquetguard
 from tidegate.config import JobConfig, source
 from tidegate.csvtext import read_csv
 from tidegate.errors import ConfigError, DataError, LogError, SnapshotError, TimeError
@@ -225,7 +225,7 @@ def test_a_row_group_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytes
     """A column of Parquet that unpacks to far more than it is is refused."""
     content = parquet(pa.record_batch({"v": np.zeros(1 << 17)}))
     assert sum(map(len, read_all(tmp_path / "a.parquet", content))) == 1 << 17
-    monkeypatch.setattr(columnfiles, "MOST_BYTES", 1 << 19)
+    monkeypatch.setattr(parquetguard, "MOST_BYTES", 1 << 19)
     with pytest.raises(DataError, match=r"bytes of column 'v' unpack to \d+ bytes"):
         read_all(tmp_path / "a.parquet", content)
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from .arrowframes import MOST_BYTES, MOST_RATIO, require_bounded
-from .errors import DataError
+from . import parquetguard
+from .arrowframes import require_bounded
 from .ndjson import Tally
-from .soundness import require_sound
+from .parquetguard import chunks, require_rows
+from .soundness import require_indices, require_sound
 
 FEWEST_ROWS, MOST_ROWS = 1 << 16, 1 << 20
 """Rows of a batch: of a million three columns are read and gathered with a quarter less work than
@@ -29,45 +30,31 @@ def parquet_batches(
     import pyarrow.parquet as pq
 
     plain = pq.ParquetFile(file)
-    metadata, wanted = plain.metadata, wanted_columns(plain.schema_arrow, columns)
-    for group in range(metadata.num_row_groups):
-        _require_unpacked(metadata.row_group(group))
-    parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=_repeating(plain, keys))
+    metadata, names = plain.metadata, plain.schema_arrow.names
+    wanted = wanted_columns(plain.schema_arrow, columns) or names[:1] if columns is not None else names
+    require_rows(metadata)
+    parquetguard.require_bounded(plain, wanted)
+    parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=_repeating(plain, wanted, keys))
+    if not wanted:
+        return iter(())
     if batch_rows is None:
-        n_columns = len(plain.schema_arrow.names if wanted is None else wanted)
-        batch_rows = min(max(_BATCH_VALUES // max(n_columns, 1), FEWEST_ROWS), MOST_ROWS)
+        batch_rows = min(max(_BATCH_VALUES // len(wanted), FEWEST_ROWS), MOST_ROWS)
     return _counted(parquet.iter_batches(batch_rows, columns=wanted), metadata.num_rows, _size(file), tally)
 
 
-def _require_unpacked(group: Any) -> None:
-    """Raises DataError for a row group with a column that unpacks to far more than it is."""
-    if group.total_byte_size <= MOST_BYTES:
-        return
-    for column in map(group.column, range(group.num_columns)):
-        packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
-        if unpacked > max(MOST_BYTES, MOST_RATIO * packed):
-            raise DataError(f"{packed} bytes of column {column.path_in_schema!r} unpack to {unpacked} bytes")
-
-
-def _repeating(parquet: Any, keys: Collection[str]) -> list[str]:
+def _repeating(parquet: Any, wanted: Collection[str], keys: Collection[str]) -> list[str]:
     """The text columns that are keys, or whose first values repeat."""
-    texts = [
-        f.name for f in parquet.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
-    ]
+    types = pa.types
+    texts = [f.name for f in parquet.schema_arrow if types.is_string(f.type) or types.is_large_string(f.type)]
     if not parquet.metadata.num_row_groups:
         return texts
-    group = parquet.metadata.row_group(0)
-    chunks = {group.column(k).path_in_schema: group.column(k) for k in range(group.num_columns)}
-
-    def repeats(name: str) -> bool:
-        chunk = chunks.get(name)
-        return (
-            chunk is not None
-            and chunk.has_dictionary_page
-            and chunk.total_uncompressed_size <= _DICTIONARY_BYTES * chunk.num_values
-        )
-
-    return [name for name in texts if name in keys or repeats(name)]
+    others = [name for name in texts if name in wanted and name not in keys]
+    repeating = {
+        name
+        for name, chunk in chunks(parquet, 0, others).items()
+        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _DICTIONARY_BYTES * chunk.num_values
+    }
+    return [name for name in texts if name in keys or name in repeating]
 
 
 def _counted(
@@ -75,7 +62,7 @@ def _counted(
 ) -> Iterator[pa.RecordBatch]:
     """The batches; of the bytes of the file as great a part counts as read as of its rows."""
     rows = 0
-    for batch in batches:
+    for batch in map(require_indices, batches):
         rows += batch.num_rows
         tally.input_bytes = max(size * rows // max(all_rows, 1), tally.input_bytes)
         yield batch

@@ -6,6 +6,7 @@ anything, and what reads with a wrong offset reads memory that is not its own.
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TypeVar
 
 import numpy as np
@@ -34,7 +35,21 @@ def require_sound(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def no_such_value(dictionary: npt.NDArray[T]) -> DataError:
+def require_indices(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, as it is; DataError if a dictionary column has an index without a value. 0.2 ns a row."""
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            _require_within(column.indices, column.dictionary)
+    return batch
+
+
+def _require_within(indices: pa.Array, values: Sized) -> None:
+    ends = pc.min_max(indices).as_py()
+    if ends["min"] is not None and not 0 <= ends["min"] <= ends["max"] < len(values):
+        raise no_such_value(values)
+
+
+def no_such_value(dictionary: Sized) -> DataError:
     """The error for indices that lie outside of a dictionary."""
     return DataError(f"a dictionary of {len(dictionary)} values has no value of some of its indices")
 
@@ -48,9 +63,7 @@ def of_rows(values: npt.NDArray[T], missing: T, column: pa.DictionaryArray) -> n
     array([1.5, 0. , 2.5, 1.5])
     """
     n = len(values)
+    _require_within(column.indices, values)
     indices = column.indices.cast(pa.int64())
-    ends = pc.min_max(indices).as_py()
-    if ends["min"] is not None and not 0 <= ends["min"] <= ends["max"] < n:
-        raise no_such_value(values)
     found: npt.NDArray[T] = np.append(values, missing)[indices.fill_null(n).to_numpy(zero_copy_only=False)]
     return found
