@@ -19,17 +19,19 @@ from tests.fuzz.oracle import examine
 from tests.fuzz.targets import stored
 
 import tidegate
-from tidegate import arrowframes, bytesource, jsonnames, parquetguard
+from tidegate import arrowframes, bytesource, parquetguard
 from tidegate.config import JobConfig, source
 from tidegate.csvtext import read_csv
 from tidegate.errors import ConfigError, DataError, LogError, SnapshotError, TimeError
 from tidegate.flatbatch import flat_batch
+from tidegate.jsonnames import names_of
 from tidegate.ndjson import Tally, read_json
 from tidegate.readers import to_batches
 from tidegate.requesttime import parse_request_time
 from tidegate.store import snapshotfile
 from tidegate.timefield import to_epoch_ms
 from tidegate.valuetext import as_text
+from tidegate_kernels.names import count_names
 from tidegate_kernels.timetext import INVALID
 
 START = 1_700_006_400_000
@@ -244,17 +246,29 @@ def test_records_with_a_field_each_of_their_own() -> None:
         assert max(batch.num_rows * batch.num_columns for batch in batches) <= 1 << 16
 
 
+NAMES = st.text('abc"\\: é', max_size=20)
+
+
 @given(
-    st.lists(
-        st.dictionaries(st.text('abc"\\: é', max_size=20), st.text('ab":,\\', max_size=9), max_size=4),
-        max_size=20,
-    )
+    st.lists(st.dictionaries(NAMES, st.text('ab":,\\', max_size=9), max_size=4), max_size=20),
+    st.integers(0, 9),
 )
-def test_names_are_never_counted_too_few(records: list[dict[str, str]]) -> None:
-    """There are at least as many names as there are, however they are written."""
-    for separators in ((",", ":"), (", ", " : ")):
+def test_names_are_counted(records: list[dict[str, str]], most: int) -> None:
+    """As many names are found as there are, however they are written, and no more than one too many."""
+    expected = len({name for record in records for name in record})
+    for separators in ((",", ":"), (", ", " \t: ")):
         lines = "".join(json.dumps(record, separators=separators) + "\n" for record in records).encode()
-        assert jsonnames._names(lines) >= len({name for record in records for name in record})
+        assert names_of(lines, 1000) == expected
+        assert names_of(lines, most) == min(expected, most + 1)
+
+
+@given(st.binary(max_size=60))
+def test_names_of_any_bytes(data: bytes) -> None:
+    """Text that is no JSON is gone through to its end and no further."""
+    assert 0 <= names_of(data + b'"', 10) <= 11
+    slots = np.zeros(16, np.uint64)
+    text = np.frombuffer(b'"a":"' + data, np.uint8)
+    assert count_names(text, 9, slots.copy()) == count_names.interpret(text, 9, slots)
 
 
 def csv_rows(text: bytes) -> tuple[list[dict[str, Any]], int]:

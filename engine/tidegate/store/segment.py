@@ -161,7 +161,7 @@ class Segment:
             raise Damage(self.path, at, f"entry {frame.sequence} has changed since it was written")
         try:
             return frame.entry(payload)
-        except (ValueError, TypeError, RecursionError, OSError, pa.ArrowException) as error:
+        except (ValueError, TypeError, ArithmeticError, RecursionError, OSError, pa.ArrowException) as error:
             raise LogError(f"{self.path}: at byte {at}: entry {frame.sequence}: {error}") from error
 
     def mark(self, synced: int) -> None:
