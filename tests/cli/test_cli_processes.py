@@ -69,7 +69,18 @@ def test_a_lost_interrupt_is_found() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.parametrize("args", [("--help",), ("detect", "--help"), ("detect", "--nope"), ("functions",)])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--help",),
+        ("detect", "--help"),
+        ("detect", "--nope"),
+        ("functions",),
+        ("job", "--help"),
+        ("job", "post", "-h"),
+        ("results", "records", "--nope"),
+    ],
+)
 def test_help_imports_no_engine(args: tuple[str, ...]) -> None:
     """Help and wrong options import neither numpy nor pyarrow nor numba."""
     code = (

@@ -13,7 +13,6 @@ from tests.cli.samples import BY_HOST, MEAN, START, TAXI, csv_text, json_text, r
 
 from tidegate.cli.table import lines
 from tidegate.cli.text import fitted, number_text, width
-from tidegate.config import JobConfig
 from tidegate.results import RECORDS
 
 
@@ -76,10 +75,7 @@ def test_malformed_rows_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("columns", [80, 100, 120])
 def test_long_names_are_shortened_to_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long series and detector are, no line is wider than the terminal."""
-    detector = {"function": "mean", "field_name": "v" * 90, "by_field_name": "host" * 20}
-    config = JobConfig.parse(
-        {"analysis_config": {"detectors": [detector]}, "data_description": {"time_field": "time"}}
-    )
+    described = f"mean({'v' * 90}) by {'host' * 20}"
     record = {
         "timestamp": START * 1000,
         "is_interim": False,
@@ -92,7 +88,7 @@ def test_long_names_are_shortened_to_the_terminal(columns: int, monkeypatch: pyt
     }
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", str(columns))
-    shown = list(lines(pa.Table.from_pylist([record], RECORDS), config))
+    shown = list(lines(pa.Table.from_pylist([record], RECORDS), [described]))
     assert max(map(width, shown)) == columns
     assert "\x1b" not in shown[1]
     assert shown[1].endswith("-1.23457e-30   1e+300  <0.01")

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ..errors import ConfigError, TidegateError
+
 INTERRUPTED = 130
 BROKEN_PIPE = 1
 
@@ -54,6 +56,10 @@ class Program(click.Group):
         except click.ClickException as error:
             click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
             status = error.exit_code
+        except TidegateError as error:
+            for message in _messages(error):
+                click.echo(f"Error: {' '.join(message.split())}", err=True)
+            status = Problems.exit_code
         except ImportError as error:
             from tidegate_kernels import NativeError
 
@@ -69,3 +75,10 @@ class Program(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = BROKEN_PIPE
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _messages(error: TidegateError) -> list[str]:
+    """One message for each problem that the library tells of."""
+    if isinstance(error, ConfigError):
+        return [f"{path}: {message}" if path else message for path, message in error.problems]
+    return [str(error)]

@@ -1,9 +1,11 @@
-"""A line on the terminal that says how far reading is."""
+"""A line on the terminal that says how far reading is, or what is going on."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 _BAR = 24
@@ -23,6 +25,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self.update(0, 0)
+        self._next = 0.0  # the first records are shown at once: a pipe may have no more for long
         return self
 
     def __exit__(
@@ -52,3 +55,18 @@ class Progress:
         part = min(done / total, 1.0)
         filled = int(part * _BAR)
         return f"[{'#' * filled}{'-' * (_BAR - filled)}] {part:4.0%}  {counts}"
+
+
+@contextmanager
+def busy(doing: str) -> Iterator[None]:
+    """Says on the terminal what is going on as long as it does; nothing if stderr is none."""
+    is_shown = sys.stderr.isatty()
+    if is_shown:
+        sys.stderr.write(f"\r{doing} ...")
+        sys.stderr.flush()
+    try:
+        yield
+    finally:
+        if is_shown:
+            sys.stderr.write("\r" + " " * (len(doing) + 4) + "\r")
+            sys.stderr.flush()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,17 +10,16 @@ import pyarrow as pa
 
 from .. import ConfigError, DataCounts, DataError, Job, RequestError
 from ..config import JobConfig, ModelPlotConfig
-from ..jsonform import json_lines
 from ..kinds import KINDS
-from ..resultfiles import write_tables
 from .choices import Analysis
 from .failures import Problems
 from .interrupts import Interruptible
 from .outputs import Output
+from .printing import print_json, print_table, write_output
 from .progress import Progress
-from .source import Source, key_fields, never_seen, settle, unreadable_time
+from .source import Source, holds, key_fields, never_seen, settle, unreadable_time
 from .summary import notes, summary
-from .table import chosen, lines
+from .table import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ def _post_all(job: Job, source: Source, run: Interruptible) -> int:
         for batch in batches:
             job.post(batch)
             rows += batch.num_rows
-            unseen = [name for name in unseen if not _holds(batch, name)]
+            unseen = [name for name in unseen if not holds(batch, name)]
             run.reach(f"{rows:,} records of {source.label} were read, no results were written")
             progress.update(rows, reader.input_bytes)
     if unseen:
@@ -131,43 +127,23 @@ def _post_all(job: Job, source: Source, run: Interruptible) -> int:
     return reader.malformed
 
 
-def _holds(batch: pa.RecordBatch, name: str) -> bool:
-    """Whether the batch has a value of the field."""
-    return name in batch.schema.names and batch.column(name).null_count < batch.num_rows
-
-
 def write_results(
     finished: Finished, outputs: Mapping[str, Output], kinds: Mapping[str, str], run: Interruptible
 ) -> None:
     """Writes the outputs that are asked for; `kinds` says of each option which results it is for."""
     for option, output in outputs.items():
-        try:
-            table = finished.tables[kinds[option]]
-            write_tables(
-                kinds[option], table.schema, [table], output.partial, output.format, output.compression
-            )
-            os.replace(output.partial, output.path)
-        except OSError as error:
-            raise Problems(f"{option}: {output.path}: {error.strerror or error}") from None
+        write_output(kinds[option], finished.tables[kinds[option]], option, output)
         run.reach(f"{output.path} was written")
 
 
 def print_results(finished: Finished, printing: Printing, run: Interruptible) -> None:
     """Prints the results, and a summary: on stderr where the results are JSON on stdout."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     kind = KINDS[printing.kind]
     shown = chosen(finished.tables[kind.name], printing.top, printing.min_score, kind)
     if printing.as_json:
-        out = sys.stdout.buffer
-        for line in json_lines(kind.name, shown):
-            out.write(line + b"\n")
-        out.flush()
+        print_json(kind, shown)
     else:
-        for text in lines(shown, finished.config, kind):
-            click.echo(text)
-        if finished.tables[kind.name].num_rows == 0:
-            click.echo("No anomalies." if kind.name == "records" else f"No {kind.name.replace('_', ' ')}.")
+        print_table(kind, shown, [d.detector_description for d in finished.config.analysis_config.detectors])
         click.echo()
     closing = summary(
         finished.counts,

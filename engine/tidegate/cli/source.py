@@ -23,6 +23,7 @@ STANDARD_INPUT = "standard input"
 _SAMPLE_ROWS = 8192
 _PIECE = 1 << 20
 _FREE_NAMES = (".ndjson", ".jsonl", ".json")
+_GIVE_FORMAT = "give its format with --time-format, such as 'yyyy-MM-dd HH:mm:ss'"
 _PACKED = {b"\x1f\x8b": ".gz", b"\x28\xb5": ".zst"}
 
 
@@ -151,24 +152,36 @@ def settle(analysis: Analysis, source: Source) -> JobConfig:
             raise Problems([f"{source.label}: {error}; {_listing(source)}", *missing]) from None
         found = find_time_format(sample.column(field)) if field in sample.schema.names else None
         config = analysis.job_config(field, found)
-    data = config.data_description
-    if missing := _missing(source, analysed, data.time_field):
+    require_readable(source, config)
+    return config
+
+
+def require_readable(source: Source, config: JobConfig, remedy: str = _GIVE_FORMAT) -> None:
+    """Raises Problems for configured columns that the file lacks, and times that are none by the format."""
+    data, sample = config.data_description, source.sample
+    if missing := _missing(source, config.analysis_config.analysed_fields(), data.time_field):
         raise Problems(missing)
     if data.time_field in sample.schema.names:
         example = unreadable_example(sample.column(data.time_field), data.time_format)
         if example is not None:
-            raise Problems(unreadable_time(source, config, example))
-    return config
+            raise Problems(unreadable_time(source, config, example, remedy))
 
 
-def unreadable_time(source: Source, config: JobConfig, example: str | None) -> str:
-    """That no record has a time, with one of the values that are none."""
+def unreadable_time(
+    source: Source, config: JobConfig, example: str | None, remedy: str = _GIVE_FORMAT
+) -> str:
+    """That no record has a time, with one of the values that are none, and what can be done."""
     data = config.data_description
     what = f"; it is '{example}', for example" if example is not None else ""
     return (
         f"{source.label}: no value of the time field '{data.time_field}' is a time by the format "
-        f"'{data.time_format}'{what}; give its format with --time-format, such as 'yyyy-MM-dd HH:mm:ss'"
+        f"'{data.time_format}'{what}; {remedy}"
     )
+
+
+def holds(batch: pa.RecordBatch, name: str) -> bool:
+    """Whether the batch has a value of the field."""
+    return name in batch.schema.names and batch.column(name).null_count < batch.num_rows
 
 
 def never_seen(source: Source, fields: Collection[str], records: int) -> list[str]:

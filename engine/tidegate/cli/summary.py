@@ -26,6 +26,15 @@ def summary(
     return ", ".join(parts)
 
 
+def upload(counts: DataCounts, seconds: float) -> str:
+    """One line on the records of a file that were posted."""
+    dropped = sum(number for number, _ in _dropped(counts))
+    return (
+        f"{_many(counts.processed_record_count, 'record')} posted, {dropped:,} dropped, {seconds:.2f} s, "
+        f"{counts.input_record_count / max(seconds, 1e-9):,.0f} records/s"
+    )
+
+
 def notes(counts: DataCounts, malformed: int, open_from: int | None) -> Iterator[str]:
     """A line for everything that did not go into the results, and why."""
     if dropped := _dropped(counts):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..config import JobConfig
 from ..kinds import KINDS, Kind
 from .text import fitted, iso_time, number_text, visible, width
 
@@ -35,19 +34,18 @@ def chosen(results: pa.Table, top: int | None, min_score: float, kind: Kind = KI
     return results.take(pc.sort_indices(results.select([name for name, _ in order]), order)[:top])
 
 
-def lines(results: pa.Table, config: JobConfig, kind: Kind = KINDS["records"]) -> Iterator[str]:
-    """Lines of the table, with its head; none for no results."""
+def lines(results: pa.Table, detectors: Sequence[str], kind: Kind = KINDS["records"]) -> Iterator[str]:
+    """Lines of the table, with its head; none for no results. `detectors` are described as they say."""
     if not results.num_rows:
         return
     columns = {"time (UTC)": "timestamp", _SERIES: "", **kind.shown}
     if "timestamp" not in results.column_names:
         del columns["time (UTC)"]
-    described = [d.detector_description for d in config.analysis_config.detectors]
     is_right = [
         name not in (_SERIES, _DETECTOR, "time (UTC)") and not _is_text(results, column)
         for name, column in columns.items()
     ]
-    rows = [tuple(columns), *(_row(result, columns, described) for result in results.to_pylist())]
+    rows = [tuple(columns), *(_row(result, columns, detectors) for result in results.to_pylist())]
     widths = _widths(rows)
     for row in rows:
         cells = (
@@ -62,11 +60,11 @@ def _is_text(results: pa.Table, column: str) -> bool:
     return bool(pa.types.is_string(results.schema.field(column).type))
 
 
-def _row(result: dict[str, Any], columns: Mapping[str, str], described: list[str]) -> tuple[str, ...]:
+def _row(result: dict[str, Any], columns: Mapping[str, str], described: Sequence[str]) -> tuple[str, ...]:
     return tuple(_cell(name, column, result, described) for name, column in columns.items())
 
 
-def _cell(name: str, column: str, result: dict[str, Any], described: list[str]) -> str:
+def _cell(name: str, column: str, result: dict[str, Any], described: Sequence[str]) -> str:
     """What a result has below a heading."""
     value = result.get(column)
     if value is None and result.get("causes"):  # what is unusual of a member of a population

@@ -30,6 +30,23 @@ def number_text(value: float | None) -> str:
     return f"{value:.6g}"
 
 
+def size_text(nbytes: int) -> str:
+    """Bytes in the largest unit that leaves at least one.
+
+    >>> size_text(0), size_text(1536), size_text(7 << 20)
+    ('0 B', '1.5 KB', '7.0 MB')
+    """
+    if nbytes < 1024:
+        return f"{nbytes} B"
+    power = min((nbytes.bit_length() - 1) // 10, 4)
+    return f"{nbytes / (1 << 10 * power):.1f} {'KMGT'[power - 1]}B"
+
+
+def time_text(time_ms: int | None) -> str | None:
+    """`iso_time`, or nothing where there is no time."""
+    return None if time_ms is None else iso_time(time_ms)
+
+
 def visible(text: str) -> str:
     r"""The text without characters that a terminal acts on.
 

@@ -26,7 +26,7 @@ DEFAULT_RESULTS_INDEX = "shared"
 _CUSTOM_INDEX = "custom-"
 _JOB_TYPE = "anomaly_detector"
 _LEAST_PERSIST_INTERVAL_S = 3600
-_GENERATED = (
+GENERATED = (
     "job_version",
     "create_time",
     "finished_time",
@@ -35,6 +35,7 @@ _GENERATED = (
     "deleting",
     "blocked",
 )
+"""What a store adds to a configuration that it shows."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -190,8 +191,8 @@ def _read_required(section: Section, key: str, message: str) -> Section | None:
 
 
 def _check_generated(section: Section) -> None:
-    section.ignore(*_GENERATED)
-    given = [key for key in _GENERATED if section.values.get(key) is not None]
+    section.ignore(*GENERATED)
+    given = [key for key in GENERATED if section.values.get(key) is not None]
     if given:
         message = (
             f"The job is configured with fields [{', '.join(given)}] that are illegal to set at job creation"
