@@ -31,5 +31,17 @@ def main() -> None:
     """Finds anomalies in time series: in files, and with jobs that are kept in a store."""
 
 
-for command in (detect, plot, check, estimate, job, results, snapshots, calendars, filters, functions, info):
+for command in (
+    detect,
+    plot,
+    check,
+    job,
+    results,
+    snapshots,
+    calendars,
+    filters,
+    estimate,
+    functions,
+    info,
+):
     main.add_command(command)
