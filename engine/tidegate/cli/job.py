@@ -135,9 +135,7 @@ def reset(job_id: str, folder: Path, as_json: bool) -> None:
     "kinds",
     metavar="KIND",
     multiple=True,
-    default=("buckets", "records"),
-    show_default=True,
-    help="Which results; repeatable.",
+    help="Which results; repeatable.  [default: all in a folder, records in a file]",
 )
 @click.option("--ending", default=".parquet", show_default=True, help="What the files of a folder are.")
 @store_options
@@ -149,10 +147,10 @@ def export(job_id: str, path: Path, kinds: tuple[str, ...], ending: str, folder:
     """
     with opened(folder) as store, Interruptible(f"{path} may not be complete") as running:
         with busy(f"writing {path}"):
-            written = store.export(job_id, path, kinds, ending=ending)
+            written = store.export(job_id, path, kinds or None, ending=ending)
         running.reach(f"{path} was written")
-    files = {kind: str(file) for kind, file in written.items()}
-    reply(as_json, files, (f"{file} was written" for file in files.values()))
+    files = [str(file) for file in written]
+    reply(as_json, {"files": files}, (f"{file} was written" for file in files))
 
 
 for command in (
