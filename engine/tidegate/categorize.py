@@ -16,8 +16,8 @@ from .categorytables import Tables
 from .cells import I32, I64
 from .config import JobConfig
 from .config.analyzer import Analyzer
-from .kept import INSIDE, Keeper, require
-from .keys import U8, U64, Interner, require_within
+from .kept import INSIDE, Keeper, require, require_within
+from .keys import U8, U64, Interner
 from .reading import Reading, text_buffers, word_set
 from .soundness import of_rows
 from .valuetext import as_text, is_text

@@ -11,8 +11,8 @@ from tidegate_kernels import categorize as kernels
 from tidegate_kernels import templates, tokens
 
 from .cells import I32, I64
-from .kept import Keeper, require
-from .keys import U8, U64, require_within
+from .kept import Keeper, is_ascending, require, require_within
+from .keys import U8, U64
 
 T = TypeVar("T", bound=np.generic)
 
@@ -142,13 +142,14 @@ class Tables(Keeper):
         fits = (first >= 0) & (length >= 0) & (length <= tokens.MAX_TOKENS) & (first + length <= n_tokens)
         require(fits.all(), "a template lies outside of its table")
         text = np.append(record[:, templates.TEXT], n_bytes)
-        require(n == 0 or (text[0] >= 0 and (np.diff(text) >= 0).all()), "a text lies outside of its table")
+        require(n == 0 or (text[0] >= 0 and is_ascending(text)), "a text lies outside of its table")
         require_within(record[:, templates.EXAMPLES], examples + 1, "the number of examples")
         after = record[:, templates.FORWARD]
         require_within(after, n, "the category after one")
+        last = after
         for _ in range(n.bit_length()):
-            after = after[after]
-        require(np.array_equal(after[after], after), "categories take one another's place")
+            last = last[last]
+        require(np.array_equal(after[last], last), "categories take one another's place")
 
     def template(self, category: int, used: I64) -> tuple[bytes, U64]:
         """The first message of a category (from 0), and the hashes of its template."""

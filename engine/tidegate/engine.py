@@ -134,7 +134,12 @@ class Engine(Keeper):
         is_of_job = line.span_ms == span.span and line.latency_ms == span.latency
         require(is_of_job, f"its bucket span and latency are not {span.span} and {span.latency} ms")
         line.require_whole()
-        self._events.require_series(1)
+        begin, end = line.finalized_end or 0, line.open_end or 0
+        opened = begin // line.span_ms, end // line.span_ms
+        self._events.require_open(1, *opened)
+        for lane in self._lanes.values():
+            for stream in lane.streams.values():
+                stream.require_open(len(lane.keys), *opened)
         self._buffered = sum(map(len, self._buffer))
         self._owned = len(self._buffer)
 

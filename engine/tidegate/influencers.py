@@ -163,7 +163,8 @@ class Influencers(Keeper):
         """By field: the history of its values at fixed steps of data time."""
 
     def _resume(self) -> None:
-        self.log.require_series({key: len(lane.keys) for key, lane in self._lanes.items()})
+        series = {key: len(lane.keys) for key, lane in self._lanes.items()}
+        self.log.require_known(series, {field: len(names) for field, names in self._names.items()})
 
     def _followed(self, key: LaneKey, lane: Lane) -> Followed:
         fields = tuple(field for field in self.fields if field not in key[:3])

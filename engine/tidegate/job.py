@@ -32,6 +32,7 @@ from .readers import to_batches
 from .requesttime import interim_range, parse_request_time, time_range
 from .results import Results
 from .sizes import ModelSizeStats
+from .threads import Threads
 
 _BUFFER_ROWS = 1 << 18
 
@@ -364,7 +365,7 @@ class Job(Changes, Outcome, Keeper):
     def _capture(self, copy: bool) -> State:
         """All that the job knows but its results; with `copy` nothing is shared, and the job may go on."""
         with self._lock:
-            return {**head(), "job": capture(self, copy=copy)}
+            return {**head(), "job": capture(self, copy=copy, threads=Threads(self._threads))}
 
     def _restore(self, state: State) -> None:
         """Takes over captured state; the job is as new, of the same configuration, calendars and filters.
@@ -379,7 +380,7 @@ class Job(Changes, Outcome, Keeper):
             require_layout(state)
             if state.keys() != {*head(), "job"}:
                 raise SnapshotError("the model state has other parts than layout, sizes and job")
-            restore(self, state["job"])
+            restore(self, state["job"], "job")
             self._state = "opened"
 
     def _resume(self) -> None:

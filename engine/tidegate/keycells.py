@@ -19,8 +19,8 @@ from tidegate_kernels import keylog as kernels
 from tidegate_kernels import quantiles as bin_kernels
 
 from .cells import F64, I32, I64
-from .kept import Keeper, require
-from .keys import U8, U64, require_within
+from .kept import Keeper, is_ascending, require, require_within
+from .keys import U8, U64
 from .texts import TextStore
 
 
@@ -67,11 +67,11 @@ class KeyCells:
         n = len(self)
         of_cells = self.series_c, self.rows_c, self.form_c, self.first_c[1:]
         require(all(len(column) == n for column in of_cells), f"its arrays are not those of {n} cells")
-        in_order = self.first_c[0] == 0 and bool((np.diff(self.first_c) >= 0).all())
+        in_order = self.first_c[0] == 0 and is_ascending(self.first_c)
         require(in_order and self.first_c[-1] == len(self.keys), "its cells do not share out the keys")
         require(len(self.counts) in (0, len(self.keys)), "its keys and counts are not as many")
-        bucket, series = np.diff(self.bucket_c), np.diff(self.series_c)
-        require(bool(((bucket > 0) | ((bucket == 0) & (series > 0))).all()), "its cells are not in order")
+        is_same, is_next = self.bucket_c[1:] == self.bucket_c[:-1], self.series_c[1:] > self.series_c[:-1]
+        require(is_ascending(self.bucket_c) and (~is_same | is_next).all(), "its cells are not in order")
 
     def columns(self) -> tuple[I64, I32, I64, I64, I64, U64]:
         """The arrays as the kernels take them, but the counts."""

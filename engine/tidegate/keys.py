@@ -16,7 +16,7 @@ import pyarrow as pa
 from tidegate_kernels import intern as kernels
 
 from .cells import I32, I64
-from .kept import INSIDE, Keeper, require
+from .kept import INSIDE, Keeper, is_ascending, require, require_within
 from .soundness import no_such_value
 from .valuetext import as_text, is_text
 
@@ -165,7 +165,7 @@ class Interner(Keeper):
         require(0 < count < len(self._starts), f"there is no room for {count} strings")
         require_slots(self._slots, count)
         starts = self._starts[: count + 1]
-        in_order = starts[0] == starts[1] == 0 and bool((np.diff(starts) >= 0).all())
+        in_order = starts[0] == starts[1] == 0 and is_ascending(starts)
         require(in_order, "strings do not lie behind one another")
         require(starts[-1] + kernels.PADDING <= len(self._arena), "strings lie outside of the arena")
         self.texts().validate(full=True)
@@ -299,7 +299,7 @@ class KeySpace(Keeper):
 
     def _resume(self) -> None:
         n = self._n
-        require(0 <= n <= len(self._codes), f"there is no room for {n} series")
+        require(0 <= n <= len(self._codes) == len(self._series_of), f"there is no room for {n} series")
         require(
             (n == 1) if not self.fields else (n == 0 or len(self.fields) == 1), f"{n} is no number of series"
         )
@@ -513,12 +513,6 @@ def require_slots(slots: U64, count: int) -> None:
     require(size and size & (size - 1) == 0 and 2 * count <= size, f"{size} slots are none for {count} codes")
     codes = np.sort(slots[slots != 0] & np.uint64(0xFFFFFFFF))
     require(np.array_equal(codes, np.arange(1, count + 1)), "the slots do not have every code once")
-
-
-def require_within(numbers: npt.NDArray[np.integer[Any]], below: int, what: str, *, least: int = 0) -> None:
-    """Sees that restored numbers are ``least <= number < below``."""
-    if len(numbers) and (numbers.min() < least or numbers.max() >= below):
-        require(False, f"{what} is not within {least} and {below - 1}")
 
 
 _NO_BYTES: U8 = np.empty(0, np.uint8)

@@ -17,9 +17,9 @@ import numpy as np
 from tidegate_kernels import keylog as kernels
 
 from .cells import F64, I32, I64, ClosedCells
-from .kept import INSIDE, Keeper, require
+from .kept import INSIDE, Keeper, require, require_within
 from .keycells import KeyCells, KeyRows, Summary
-from .keys import U64, require_within
+from .keys import U64
 from .passes import Pass, Span
 from .threads import Work
 
@@ -105,10 +105,12 @@ class KeyStream(Keeper):
         self._cells.require_whole()
         self._summary.require_cells(self._cells)
 
-    def require_series(self, n_series: int) -> None:
-        """Sees that what was restored is of so many series."""
-        require_within(self._log.series[: self._used], n_series, "the series of a row in the log")
-        require_within(self._cells.series_c, n_series, "the series of an open cell")
+    def require_open(self, n_series: int, first: int, last: int) -> None:
+        """Sees that what was restored is of so many series, and of the buckets ``first <= b < last``."""
+        for part in (self._logged, self._cells):
+            bucket, series = part.columns()[:2]
+            require_within(series, n_series, "the series of an open cell")
+            require_within(bucket, last, "the bucket of an open cell", least=first)
 
     def keys(self) -> Iterator[U64]:
         """All keys of the open buckets; some more than once."""

@@ -17,9 +17,9 @@ from .config import CustomRule, Detector, ModelPlotConfig
 from .filters import FilterSet
 from .frequent import Exclusion
 from .individual import Individual
-from .kept import INSIDE, Keeper
+from .kept import INSIDE, Keeper, require_within
 from .keycells import DistinctCount, Information, Quantile, Summary
-from .keys import NUMBER_BYTES, Interner, Keys, KeySpace, MemberSpace, require_within
+from .keys import NUMBER_BYTES, Interner, Keys, KeySpace, MemberSpace
 from .keystream import KeyStream
 from .model import NO_PLOT, U8, Run
 from .modelplot import PlottedSeries
@@ -131,8 +131,6 @@ class Lane(Keeper):
             if field is not None:
                 codes = getattr(self.keys, f"{role}_codes")(series)
                 require_within(codes, len(self._names[field]), f"the {role} value of a series")
-        for stream in self.streams.values():
-            stream.require_series(len(series))
         for analysis in self.analyses:
             analysis.require_keys(self.keys)
 

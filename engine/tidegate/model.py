@@ -14,7 +14,7 @@ from tidegate_kernels import state as rows
 
 from .cells import F32, F64, I32, I64, Cells
 from .config import Detector
-from .kept import INSIDE, Keeper, require
+from .kept import INSIDE, Keeper, Picked, is_ascending, require, require_within
 from .siblings import Prior, common
 from .threads import Threads
 from .timeshift import rotated, shift_series
@@ -308,19 +308,17 @@ class FeatureModel(Keeper):
 
     @_paged.setter
     def _paged(self, blocks: I64) -> None:
-        fits = bool((np.diff(blocks, prepend=-1, append=self._used) > 0).all())
-        require(fits, f"blocks with a page are not in order, or not within the {self._used} blocks")
+        require_within(blocks, self._used, "a block with a page")
+        require(
+            is_ascending(blocks) and len(np.unique(blocks)) == len(blocks),
+            "blocks with a page are not in order",
+        )
         self._page_b[blocks] = np.arange(len(blocks))
 
     @property
-    def _taken(self) -> F32:
+    def _taken(self) -> Picked | F32:
         """The pages of these blocks, in their order: which numbers they have here is left to chance."""
-        numbers = self._page_b[self._paged]
-        if np.array_equal(numbers, np.arange(len(numbers))):
-            return self._pages[: len(numbers) * kernels.PAGE_SIZE]
-        made: F32 = self._pages.reshape(-1, kernels.PAGE_SIZE)[numbers].reshape(-1)
-        made.setflags(write=False)
-        return made
+        return Picked(self._pages.reshape(-1, kernels.PAGE_SIZE), self._page_b[self._paged])
 
     @_taken.setter
     def _taken(self, pages: F32) -> None:

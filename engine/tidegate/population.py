@@ -17,8 +17,8 @@ from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
 from .crowds import CrowdModel, Judged, MemberCells, Shares, bucket_bounds, chunks
 from .individual import source_of
-from .kept import INSIDE, Keeper, require
-from .keys import NUMBER_BYTES, Keys, MemberSpace, PairTable, Sizes, require_within
+from .kept import INSIDE, Keeper, require, require_within
+from .keys import NUMBER_BYTES, Keys, MemberSpace, PairTable, Sizes
 from .model import INTEGER_COLUMNS, RESULT_COLUMNS, SELDOM, SIGNIFICANT, U8, Run, Scored
 from .rows import Source
 from .threads import Threads

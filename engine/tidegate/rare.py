@@ -22,8 +22,8 @@ from .analysis import Analysis, Finding, LaneCells, rows_kept, with_room
 from .causes import Causes
 from .cells import F64, I32, I64, ClosedCells
 from .config import Detector
-from .kept import INSIDE, Keeper, require
-from .keys import Keys, MemberSpace, Sizes, require_within
+from .kept import INSIDE, Keeper, require, require_within
+from .keys import Keys, MemberSpace, Sizes
 from .model import U8, Run, Scored, joined
 from .rows import Source
 from .threads import Threads
@@ -260,6 +260,7 @@ class _Places(Keeper):
         return len(self._place_s)
 
     def _resume(self) -> None:
+        require(self.count >= 0, f"there are no {self.count} places")
         require_within(self._place_s, self.count, "the place of a series")
         places = np.sort(self._place_of[self._place_of != -1])
         require(np.array_equal(places, np.arange(self.count)), "codes do not have every place once")

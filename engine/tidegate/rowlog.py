@@ -22,8 +22,7 @@ from tidegate_kernels import influence as kernels
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .cells import I32, I64
-from .kept import INSIDE, Keeper, require
-from .keys import require_within
+from .kept import INSIDE, Keeper, require, require_within
 from .lanes import LaneKey
 from .passes import Pass
 from .rows import Rows, Source
@@ -187,6 +186,7 @@ class RowLog(Keeper):
         self._folded = {(keys[k], bucket): self._lanes[keys[k]].statistics() for k, bucket in places}
 
     def _resume(self) -> None:
+        require(self._fold_at >= 0, f"{self._fold_at} rows cannot be folded")
         names: tuple[Any, ...] = (*self._lanes, *self._fields, *self._sources)
         for piece in self._pieces:
             require(
@@ -197,14 +197,18 @@ class RowLog(Keeper):
                 require(piece.columns[name].dtype == kind, f"the column {name} has another kind of numbers")
             piece.require_whole(may_lack=set(self._lanes))
 
-    def require_series(self, n_series: Mapping[LaneKey, int]) -> None:
-        """Sees that rows are of no more series than every lane has."""
+    def require_known(self, n_series: Mapping[LaneKey, int], n_codes: Mapping[str, int]) -> None:
+        """Sees that rows are of no more series than every lane has, and values than every field has."""
         for piece in self._pieces:
+            for field in self._fields:
+                require_within(piece.columns[field], n_codes[field], f"the {field} of a row")
             for key in self._lanes:
                 require_within(piece.columns[key], n_series[key], "the series of a row", least=-2)
         for (key, _), fields in self._folded.items():
-            for statistics in fields.values():
+            for name, statistics in fields.items():
                 require_within(statistics.slot_p, n_series[key], "the series of folded rows")
+                n_values = 2 if name is ALL else n_codes[name]
+                require_within(statistics.value_p, n_values, f"the {name} of folded rows")
 
     @property
     def row_bytes(self) -> int:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .cells import F64, I32, I64
-from .kept import require
-from .keys import U64, require_within
+from .kept import require, require_within
+from .keys import U64
 from .timefield import LATEST_MS
 
 Source = tuple[str, str | None]

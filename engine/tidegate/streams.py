@@ -17,8 +17,8 @@ from tidegate_kernels import gather as kernels
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .cells import F64, I32, ClosedCells
-from .kept import Keeper, require
-from .keys import U64, require_within
+from .kept import Keeper, is_ascending, require, require_within
+from .keys import U64
 from .passes import Pass, Span
 from .threads import Work
 
@@ -55,8 +55,8 @@ class Stream(Protocol):
     def reset(self, first: int, last: int) -> None:
         """Forgets what the open buckets numbered ``first <= b < last`` hold; they stay open."""
 
-    def require_series(self, n_series: int) -> None:
-        """Sees that what was restored is of so many series."""
+    def require_open(self, n_series: int, first: int, last: int) -> None:
+        """Sees that what was restored is of so many series, and of the buckets ``first <= b < last``."""
 
     def open_series(self) -> Iterator[I32]:
         """The series that have something in an open bucket."""
@@ -213,9 +213,10 @@ class CellStream(Keeper):
     def _resume(self) -> None:
         require_cells(self._open, self._width)
 
-    def require_series(self, n_series: int) -> None:
-        """Sees that what was restored is of so many series."""
+    def require_open(self, n_series: int, first: int, last: int) -> None:
+        """Sees that what was restored is of so many series, and of the buckets ``first <= b < last``."""
         require_within(self._open.series_c, n_series, "the series of an open cell")
+        require_within(self._open.bucket_c, last, "the bucket of an open cell", least=first)
 
     def close(self, end: int, first_whole: int) -> ClosedCells:
         """The cells of every bucket that ends by `end`, which leave the stream; valid until rows come."""
@@ -257,7 +258,7 @@ def require_cells(cells: ClosedCells, width: int) -> None:
     n = len(cells)
     fits = cells.width == width and len(cells.series_c) == n and len(cells.record_c) == n * width
     require(fits, f"its arrays are not those of {n} cells of {width} numbers")
-    require(bool((np.diff(cells.bucket_c) >= 0).all()), "its cells are not bucket by bucket")
+    require(is_ascending(cells.bucket_c), "its cells are not bucket by bucket")
 
 
 def empty_cells(size: int, width: int) -> ClosedCells:

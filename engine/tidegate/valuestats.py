@@ -12,8 +12,8 @@ from tidegate_kernels import influence as kernels
 from tidegate_kernels.fold import COUNT, DEVIATION, MAX, MIN, ORIGIN, RECORD_SIZE, SQUARES
 
 from .cells import F64, I32, I64
-from .kept import INSIDE, Keeper, require
-from .keys import PairTable, require_within
+from .kept import INSIDE, Keeper, require, require_within
+from .keys import PairTable
 from .rows import WEIGHT, Source
 
 T = TypeVar("T", bound=np.generic)
