@@ -175,7 +175,16 @@ def frequent() -> Case:
         {"function": "rare", "by_field_name": "b", "partition_field_name": "p", "exclude_frequent": "by"},
         {"function": "mean", "field_name": "x", "over_field_name": "o", "exclude_frequent": "all"},
     ]
-    return made_of(job_config(*detectors), list(records()), 4)
+    seldom = [{**records()[0], "t": START + at * SPAN, "b": "seldom", "p": "P"} for at in (10, 30, 66)]
+    rows = sorted([*records(), *seldom], key=lambda row: row["t"])
+    return made_of(job_config(*detectors), rows, 4)
+
+
+def restless() -> Case:
+    """So many anomalies that the history of the job lowers their scores."""
+    rng = random.Random(11)
+    rows = [{**row, "x": row["x"] + 900.0 * (rng.random() < 0.02)} for row in hourly(12)]
+    return made_of(job_config(MEAN, analysis={"influencers": ["b"]}), rows, 4)
 
 
 def mixed() -> Case:
@@ -228,6 +237,7 @@ FEATURES = (
     eventful,
     ruled,
     frequent,
+    restless,
     mixed,
     crowded,
 )

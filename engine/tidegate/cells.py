@@ -61,6 +61,13 @@ class ClosedCells:
         record_c = self.record_c[begin * self.width : end * self.width]
         return ClosedCells(self.bucket_c[begin:end], self.series_c[begin:end], record_c, self.width)
 
+    def counts(self, first: int, last: int) -> I64:
+        """How many records the buckets ``first <= b < last`` have, of cells of one series."""
+        counts = np.zeros(last - first, np.int64)
+        inside = (self.bucket_c >= first) & (self.bucket_c < last)
+        counts[self.bucket_c[inside] - first] = self.record_c[inside].astype(np.int64)
+        return counts
+
     def values(self, feature: str) -> F64:
         """What a feature of every cell is, NaN where there is no sample."""
         n = len(self)

@@ -13,20 +13,17 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tidegate_kernels.fold import RECORD_SIZE
-
 from .analysis import Finding, LaneCells
 from .buckets import BucketScores, bucket_batch
 from .categorize import Categorizer
 from .cells import I32, I64, ClosedCells
 from .config import Detector, EventCalendar, JobConfig
-from .errors import ConfigError
 from .filters import FilterSet
 from .forecast import Forecast, make_forecast
 from .forecastrequest import Request
 from .history import History
 from .influencers import Influencers
-from .kept import INSIDE, Keeper, require
+from .kept import INSIDE, Keeper
 from .keys import U64, Interner
 from .keystream import KeyStream
 from .lanes import Lane, LaneKey, key_of
@@ -55,24 +52,8 @@ PASS_CELLS = 1 << 22
 memory and the time until an interrupt is heard."""
 PLOTTED_CELLS = 1 << 20
 """Series times buckets in one pass of a job with a model plot, where each of them may be a row."""
-_LEAST_SERIES = 64  # that a latency must leave memory for
 Stop = Callable[[], bool]
 _Cells = dict[LaneKey, LaneCells]
-
-
-def require_room(config: JobConfig) -> None:
-    """Raises ConfigError for a latency whose open buckets alone exceed the memory limit."""
-    analysis = config.analysis_config
-    rows = analysis.latency_buckets + 1
-    keys = {key_of(detector)[:3] for detector in analysis.detectors}
-    needed = 8 * RECORD_SIZE * _LEAST_SERIES * rows * len(keys)
-    limit = config.analysis_limits.model_memory_limit_bytes
-    if needed > limit:
-        message = (
-            f"latency keeps {rows} buckets open, which takes at least {needed >> 20} MiB; "
-            f"model_memory_limit allows {limit >> 20} MiB"
-        )
-        raise ConfigError([("analysis_config.latency", message)])
 
 
 class Engine(Keeper):
@@ -130,18 +111,12 @@ class Engine(Keeper):
         self.stock = Stock(self._lanes, names, self.influencers.log, self._span, config)
 
     def _resume(self) -> None:
-        line, span = self.timeline, self._span
-        is_of_job = line.span_ms == span.span and line.latency_ms == span.latency
-        require(is_of_job, f"its bucket span and latency are not {span.span} and {span.latency} ms")
-        line.require_whole()
-        begin, end = line.finalized_end or 0, line.open_end or 0
-        opened = begin // line.span_ms, end // line.span_ms
+        self.timeline.require_of(self._span.span, self._span.latency)
+        opened = self.timeline.open_buckets
         self._events.require_open(1, *opened)
         for lane in self._lanes.values():
-            for stream in lane.streams.values():
-                stream.require_open(len(lane.keys), *opened)
-        self._buffered = sum(map(len, self._buffer))
-        self._owned = len(self._buffer)
+            lane.require_open(*opened)
+        self._buffered, self._owned = sum(map(len, self._buffer)), len(self._buffer)
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
@@ -313,7 +288,7 @@ class Engine(Keeper):
         for stretch in self.schedule.stretches(first, last):
             begin, end = stretch.first, stretch.last
             inside = {key: part.within(begin, end) for key, part in cells.items()}
-            events = _per_bucket(open_events, begin, end)
+            events = open_events.counts(begin, end)
             run = Run(
                 Calendar.of(begin, end, self._span.span),
                 skipped,
@@ -468,7 +443,7 @@ class Engine(Keeper):
         if first < last:
             calendar = Calendar.of(first, last, line.span_ms)
             run = Run(calendar, line.skipped_buckets, learn=not stretch.skips_model)
-            events_b = _per_bucket(events, first, last)
+            events_b = events.counts(first, last)
             for key, lane in self._lanes.items():
                 lane.see(cells[key], run.clock_offset)
             self.stock.see(first, events_b)
@@ -508,11 +483,3 @@ class Engine(Keeper):
         model_plot = model_plot_batches(findings, self._names, frame)
         influencers = self.influencers.batches(blame.values, frame)
         self.results.add(buckets, records, model_plot, influencers, interim=is_interim)
-
-
-def _per_bucket(cells: ClosedCells, first: int, last: int) -> I64:
-    """Event counts of the buckets from `first` to before `last`."""
-    events = np.zeros(last - first, np.int64)
-    inside = (cells.bucket_c >= first) & (cells.bucket_c < last)
-    events[cells.bucket_c[inside] - first] = cells.record_c[inside].astype(np.int64)
-    return events

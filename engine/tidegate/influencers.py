@@ -163,8 +163,7 @@ class Influencers(Keeper):
         """By field: the history of its values at fixed steps of data time."""
 
     def _resume(self) -> None:
-        series = {key: len(lane.keys) for key, lane in self._lanes.items()}
-        self.log.require_known(series, {field: len(names) for field, names in self._names.items()})
+        self.log.require_known({key: len(lane.keys) for key, lane in self._lanes.items()}, self._names)
 
     def _followed(self, key: LaneKey, lane: Lane) -> Followed:
         fields = tuple(field for field in self.fields if field not in key[:3])

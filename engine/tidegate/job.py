@@ -17,21 +17,21 @@ from .changes import Changes
 from .config import EventCalendar, Filter, JobConfig, read_calendars, read_filters
 from .counts import DataCounts
 from .current import CurrentScores
-from .engine import Engine, Stop, require_room
-from .errors import RequestError, SnapshotError, StateError, StoreError
+from .engine import Engine, Stop
+from .errors import RequestError, StateError, StoreError
 from .filters import FilterSet
 from .forecastrequest import Request, require_forecastable
 from .forecasts import Forecasts
 from .guard import Guard
 from .intake import Intake
 from .kept import INSIDE, Keeper, State, capture, restore
-from .layout import head, require_layout
+from .layout import beheaded, head
 from .outcome import Outcome
 from .overall import overall_buckets
 from .readers import to_batches
 from .requesttime import interim_range, parse_request_time, time_range
 from .results import Results
-from .sizes import ModelSizeStats
+from .sizes import ModelSizeStats, require_room
 from .threads import Threads
 
 _BUFFER_ROWS = 1 << 18
@@ -364,8 +364,12 @@ class Job(Changes, Outcome, Keeper):
 
     def _capture(self, copy: bool) -> State:
         """All that the job knows but its results; with `copy` nothing is shared, and the job may go on."""
+        threads = Threads(self._threads)
         with self._lock:
-            return {**head(), "job": capture(self, copy=copy, threads=Threads(self._threads))}
+            try:
+                return {**head(), "job": capture(self, copy=copy, threads=threads)}
+            finally:
+                threads.rest()
 
     def _restore(self, state: State) -> None:
         """Takes over captured state; the job is as new, of the same configuration, calendars and filters.
@@ -375,12 +379,7 @@ class Job(Changes, Outcome, Keeper):
         """
         with self._lock:
             self._state = "failed"
-            if not isinstance(state, dict):
-                raise SnapshotError("the model state is no object")
-            require_layout(state)
-            if state.keys() != {*head(), "job"}:
-                raise SnapshotError("the model state has other parts than layout, sizes and job")
-            restore(self, state["job"], "job")
+            restore(self, beheaded(state)["job"], "job")
             self._state = "opened"
 
     def _resume(self) -> None:

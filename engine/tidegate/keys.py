@@ -7,7 +7,7 @@ A missing value and the empty string are the same: code 0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from tidegate_kernels import intern as kernels
 from .cells import I32, I64
 from .kept import INSIDE, Keeper, is_ascending, require, require_within
 from .soundness import no_such_value
-from .valuetext import as_text, is_text
+from .valuetext import as_text, index_buffers, is_text, text_buffers
 
 T = TypeVar("T", bound=np.generic)
 U8 = npt.NDArray[np.uint8]
@@ -513,31 +513,6 @@ def require_slots(slots: U64, count: int) -> None:
     require(size and size & (size - 1) == 0 and 2 * count <= size, f"{size} slots are none for {count} codes")
     codes = np.sort(slots[slots != 0] & np.uint64(0xFFFFFFFF))
     require(np.array_equal(codes, np.arange(1, count + 1)), "the slots do not have every code once")
-
-
-_NO_BYTES: U8 = np.empty(0, np.uint8)
-
-
-def text_buffers(text: pa.LargeStringArray) -> tuple[I64, U8, U8]:
-    """Offsets, bytes and nulls of text that is not empty; shares its memory."""
-    _, offset_buffer, data_buffer = text.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int64, len(text) + 1, text.offset * 8)
-    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else _NO_BYTES
-    return offsets, data, _nulls(text)
-
-
-def index_buffers(indices: pa.Array) -> tuple[I32, U8]:
-    """The indices of a dictionary column, and which are null."""
-    places = indices.cast(pa.int32())
-    return np.frombuffer(places.buffers()[1], np.int32, len(places), places.offset * 4), _nulls(indices)
-
-
-def _nulls(column: pa.Array) -> U8:
-    """1 where the value of a row is null; empty when none is."""
-    if not column.null_count:
-        return _NO_BYTES
-    nulls: U8 = column.is_null().to_numpy(zero_copy_only=False).view(np.uint8)
-    return nulls
 
 
 def _longer(array: npt.NDArray[T], size: int, fill: int = 0) -> npt.NDArray[T]:

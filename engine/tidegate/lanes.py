@@ -134,6 +134,11 @@ class Lane(Keeper):
         for analysis in self.analyses:
             analysis.require_keys(self.keys)
 
+    def require_open(self, first: int, last: int) -> None:
+        """Sees that restored cells are of series there are, and of the buckets ``first <= b < last``."""
+        for stream in self.streams.values():
+            stream.require_open(len(self.keys), first, last)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The key fields."""

@@ -24,7 +24,7 @@ from tidegate_kernels import (
 )
 from tidegate_kernels.fold import RECORD_SIZE
 
-from .errors import VersionError
+from .errors import SnapshotError, VersionError
 from .kept import State
 
 LAYOUT = 1
@@ -63,14 +63,18 @@ def head() -> dict[str, State]:
     return {"layout": LAYOUT, "sizes": dict(SIZES)}
 
 
-def require_layout(head: Mapping[str, State]) -> None:
-    """Raises VersionError for state of another layout.
+def beheaded(state: State) -> dict[str, State]:
+    """Captured state without its head.
 
-    >>> require_layout({"layout": LAYOUT + 1, "sizes": {}})
+    Raises VersionError for state of another layout.
+
+    >>> beheaded({"layout": LAYOUT + 1, "sizes": {}, "job": {}})
     Traceback (most recent call last):
     tidegate.errors.VersionError: the model state has layout 2, of a newer tidegate; this one reads layout 1
     """
-    found, sizes = head.get("layout"), head.get("sizes")
+    if not isinstance(state, dict) or state.keys() != {"layout", "sizes", "job"}:
+        raise SnapshotError("the model state must have the parts layout, sizes and job")
+    found, sizes = state["layout"], state["sizes"]
     if type(found) is not int or not isinstance(sizes, Mapping):
         raise VersionError(f"the model state does not say its layout; this tidegate reads layout {LAYOUT}")
     if found != LAYOUT:
@@ -87,3 +91,4 @@ def require_layout(head: Mapping[str, State]) -> None:
         raise VersionError(
             f"the model state has other sizes than the kernels of this tidegate: {', '.join(other)}"
         )
+    return {"job": state["job"]}

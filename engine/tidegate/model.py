@@ -14,7 +14,8 @@ from tidegate_kernels import state as rows
 
 from .cells import F32, F64, I32, I64, Cells
 from .config import Detector
-from .kept import INSIDE, Keeper, Picked, is_ascending, require, require_within
+from .kept import INSIDE
+from .pagedstate import PagedState
 from .siblings import Prior, common
 from .threads import Threads
 from .timeshift import rotated, shift_series
@@ -133,21 +134,16 @@ SELDOM = ("second_actual_r", "second_typical_r", "rarity_r", "is_first_r")
 _OF_KERNEL = tuple(name for name in RESULT_COLUMNS if name not in ("feature_r", *SELDOM))
 
 
-class FeatureModel(Keeper):
+class FeatureModel(PagedState):
     """The models of one feature of one detector, for all series."""
 
-    KEPT: ClassVar = {"_prior": INSIDE, "_room": int, "_used_state": F64, "_paged": I64, "_taken": F32}
+    KEPT: ClassVar = {"_prior": INSIDE, **PagedState.KEPT}
 
     def __init__(self, detector: Detector, feature: str, span_ms: int, prune_buckets: int) -> None:
         self.detector = detector
         self.feature = feature
         self._index = detector.spec.features.index(feature)
-        self.state: F64 = np.zeros(0)
-        self._pages: F32 = np.zeros(0, np.float32)
-        self._page_b: I64 = np.zeros(0, np.int64)
-        self._free: I64 = np.zeros(0, np.int64)
-        self._used = 0
-        """Blocks that have series; there is room for more."""
+        super().__init__()
         self._zero_fill = detector.spec.zero_fill
         settings = np.zeros(kernels.SETTINGS_SIZE)
         settings[kernels.SIDE] = SIDES[detector.spec.side_of(feature)]
@@ -276,74 +272,6 @@ class FeatureModel(Keeper):
             state, page_b = self.state, self._page_b
             self._room = max(n_blocks, min(2 * room, room + _MOST_NEW_BLOCKS))
             self.state[: len(state)], self._page_b[:room] = state, page_b
-
-    @property
-    def _room(self) -> int:
-        """How many blocks there is room for."""
-        return len(self._page_b)
-
-    @_room.setter
-    def _room(self, blocks: int) -> None:
-        self.state, self._page_b = np.zeros(blocks * kernels.BLOCK_SIZE), np.full(blocks, -1)
-
-    @property
-    def _used_state(self) -> F64:
-        """The states of the blocks that have series."""
-        return self.state[: self._used * kernels.BLOCK_SIZE]
-
-    @_used_state.setter
-    def _used_state(self, state: F64) -> None:
-        self._used = len(state) // kernels.BLOCK_SIZE
-        fits = len(state) == self._used * kernels.BLOCK_SIZE <= len(self.state)
-        require(fits, f"{len(state)} numbers are not whole blocks, or more than there is room for")
-        if len(state) == len(self.state):
-            self.state = state
-        else:
-            self.state[: len(state)] = state
-
-    @property
-    def _paged(self) -> I64:
-        """The blocks that have a page."""
-        return np.flatnonzero(self._page_b >= 0)
-
-    @_paged.setter
-    def _paged(self, blocks: I64) -> None:
-        require_within(blocks, self._used, "a block with a page")
-        require(
-            is_ascending(blocks) and len(np.unique(blocks)) == len(blocks),
-            "blocks with a page are not in order",
-        )
-        self._page_b[blocks] = np.arange(len(blocks))
-
-    @property
-    def _taken(self) -> Picked | F32:
-        """The pages of these blocks, in their order: which numbers they have here is left to chance."""
-        return Picked(self._pages.reshape(-1, kernels.PAGE_SIZE), self._page_b[self._paged])
-
-    @_taken.setter
-    def _taken(self, pages: F32) -> None:
-        self._pages, self._free = pages, np.zeros(0, np.int64)
-
-    def _resume(self) -> None:
-        paged = self._paged
-        require(
-            len(self._pages) == len(paged) * kernels.PAGE_SIZE, "there are not as many pages as blocks want"
-        )
-        blocks = self._used_state.reshape(-1, rows.STATE_ROWS, rows.LANES)
-        period, since, due = (
-            blocks[:, int(row) // rows.LANES] for row in (rows.PERIOD, rows.PERIOD_SINCE, rows.PERIOD_DUE)
-        )
-        is_bare = np.ones(self._used, bool)
-        is_bare[paged] = False
-        require(not period[is_bare].any(), "a series has a period and no page")
-        knots = self._pages.reshape(-1, rows.PROFILE_ROWS, rows.LANES)[:, rows.PAGE_KNOTS]
-        knots = knots[period[paged] > 0.0]
-        fits = ((knots >= 1.0) & (knots <= rows.PERIOD_KNOTS)).all()
-        require(bool(fits), "the period of a series has no right number of knots")
-        sought = period < 0.0
-        slots = (due[sought] - since[sought]) / -period[sought]
-        fits = ((slots >= 1.0) & (slots < rows.RING + 1.0)).all()
-        require(bool(fits), "the period of a series is looked for beyond its ring")
 
     def _make_pages(self, blocks: I64) -> None:
         """Makes sure that there is a page for every block that has none."""

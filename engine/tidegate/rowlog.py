@@ -11,7 +11,7 @@ whichever is less. A median needs every value: the rows of jobs that ask for one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set, Sized
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -189,25 +189,23 @@ class RowLog(Keeper):
         require(self._fold_at >= 0, f"{self._fold_at} rows cannot be folded")
         names: tuple[Any, ...] = (*self._lanes, *self._fields, *self._sources)
         for piece in self._pieces:
-            require(
-                piece.columns.keys() == set(names), "rows of open buckets do not have the columns of the job"
-            )
+            require(piece.columns.keys() == set(names), "rows do not have the columns of the job")
             for name in names:
                 kind = np.int32 if name in self._lanes else _type_of(name)
                 require(piece.columns[name].dtype == kind, f"the column {name} has another kind of numbers")
             piece.require_whole(may_lack=set(self._lanes))
 
-    def require_known(self, n_series: Mapping[LaneKey, int], n_codes: Mapping[str, int]) -> None:
+    def require_known(self, n_series: Mapping[LaneKey, int], names: Mapping[str, Sized]) -> None:
         """Sees that rows are of no more series than every lane has, and values than every field has."""
         for piece in self._pieces:
             for field in self._fields:
-                require_within(piece.columns[field], n_codes[field], f"the {field} of a row")
+                require_within(piece.columns[field], len(names[field]), f"the {field} of a row")
             for key in self._lanes:
                 require_within(piece.columns[key], n_series[key], "the series of a row", least=-2)
         for (key, _), fields in self._folded.items():
             for name, statistics in fields.items():
                 require_within(statistics.slot_p, n_series[key], "the series of folded rows")
-                n_values = 2 if name is ALL else n_codes[name]
+                n_values = 2 if name is ALL else len(names[name])
                 require_within(statistics.value_p, n_values, f"the {name} of folded rows")
 
     @property

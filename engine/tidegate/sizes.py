@@ -9,12 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from tidegate_kernels.fold import RECORD_SIZE
+
 from .categorize import Categorizer, CategorizerStats
+from .config import JobConfig
+from .errors import ConfigError
 from .keys import Keys
+from .lanes import key_of
 
 SOFT = 0.6
 """Share of the limit above which series are pruned, and the memory status is ``soft_limit``."""
 _ESTABLISHED = 20  # buckets from which on what a job takes tells what it will take
+_LEAST_SERIES = 64  # that a latency must leave memory for
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +132,18 @@ def _distinct(keys: Keys, role: str) -> int:
     if getattr(keys, role) is None:
         return 0
     return len(np.unique(getattr(keys, f"{role}_codes")(np.arange(len(keys)))))
+
+
+def require_room(config: JobConfig) -> None:
+    """Raises ConfigError for a latency whose open buckets alone exceed the memory limit."""
+    analysis = config.analysis_config
+    rows = analysis.latency_buckets + 1
+    keys = {key_of(detector)[:3] for detector in analysis.detectors}
+    needed = 8 * RECORD_SIZE * _LEAST_SERIES * rows * len(keys)
+    limit = config.analysis_limits.model_memory_limit_bytes
+    if needed > limit:
+        message = (
+            f"latency keeps {rows} buckets open, which takes at least {needed >> 20} MiB; "
+            f"model_memory_limit allows {limit >> 20} MiB"
+        )
+        raise ConfigError([("analysis_config.latency", message)])

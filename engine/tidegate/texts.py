@@ -13,9 +13,9 @@ from tidegate_kernels import information as text_kernels
 
 from .cells import I64
 from .kept import INSIDE, Keeper, require
-from .keys import U8, U64, Interner, index_buffers, text_buffers
+from .keys import U8, U64, Interner
 from .soundness import no_such_value
-from .valuetext import as_text
+from .valuetext import as_text, index_buffers, text_buffers
 
 _LEAST_SWEPT = 1 << 24  # bytes: below it nothing is worth being thrown out
 

@@ -54,12 +54,19 @@ class Timeline:
     skipped_buckets: int = 0
     """Buckets passed over by skips, and by events: the model's clock does not count them."""
 
-    def require_whole(self) -> None:
-        """Sees that restored times are boundaries of buckets."""
+    def require_of(self, span_ms: int, latency_ms: int) -> None:
+        """Sees that a restored timeline is of this span and latency, and its times boundaries of buckets."""
+        is_of_job = (self.span_ms, self.latency_ms) == (span_ms, latency_ms)
+        require(is_of_job, f"its bucket span and latency are not {span_ms} and {latency_ms} ms")
         ends = self.finalized_end, self.first_whole
         require((ends[0] is None) == (ends[1] is None), "it has begun and not begun")
-        fits = all(end is None or (end % self.span_ms == 0 and 0 <= end <= _LAST_MS) for end in ends)
+        fits = all(end is None or (end % span_ms == 0 and 0 <= end <= _LAST_MS) for end in ends)
         require(fits and self.skipped_buckets >= 0, f"{ends} are no ends of buckets")
+
+    @property
+    def open_buckets(self) -> tuple[int, int]:
+        """Numbers of the first open bucket, and of the one after the last."""
+        return (self.finalized_end or 0) // self.span_ms, (self.open_end or 0) // self.span_ms
 
     def floor(self, time_ms: int) -> int:
         """Start of the bucket that holds the time."""

@@ -11,9 +11,11 @@ import datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_NO_BYTES: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
 _TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _FRACTION_ZEROS = r"(?:(\.\d*[1-9])|\.)0+(\D.*)?$"
 
@@ -116,3 +118,30 @@ def _float_texts(column: pa.Array) -> pa.LargeStringArray:
 def _short_float_text(value: Any) -> str:
     """The fewest digits that tell a float32 or float16 from its neighbours, as Python writes them."""
     return repr(float(str(value)))
+
+
+# What kernels read of it
+
+
+def text_buffers(
+    text: pa.LargeStringArray,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Offsets, bytes and nulls of text that is not empty; shares its memory."""
+    _, offset_buffer, data_buffer = text.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int64, len(text) + 1, text.offset * 8)
+    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else _NO_BYTES
+    return offsets, data, _nulls(text)
+
+
+def index_buffers(indices: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """The indices of a dictionary column, and which are null."""
+    places = indices.cast(pa.int32())
+    return np.frombuffer(places.buffers()[1], np.int32, len(places), places.offset * 4), _nulls(indices)
+
+
+def _nulls(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """1 where the value of a row is null; empty when none is."""
+    if not column.null_count:
+        return _NO_BYTES
+    nulls: npt.NDArray[np.uint8] = column.is_null().to_numpy(zero_copy_only=False).view(np.uint8)
+    return nulls
