@@ -35,9 +35,8 @@ def test_state_of_every_function(name: str, split: tuple[str, ...]) -> None:
     parts = pieces(2)
     for k in range(0, len(parts), 2):
         acts.append(("post", [row for part in parts[k : k + 2] for row in part]))
-        if k % 4 != 0:
-            acts.append(("flush", {"calc_interim": True}))
-    acts.append(("flush", {}))
+        if k > 0:
+            acts.append(("flush", {"calc_interim": k % 4 == 2}))
     job = assert_law(Job(configured(name, split), threads=1), acts)
     assert job._engine.results.final_buckets > 60
 
@@ -175,7 +174,10 @@ def frequent() -> Case:
         {"function": "rare", "by_field_name": "b", "partition_field_name": "p", "exclude_frequent": "by"},
         {"function": "mean", "field_name": "x", "over_field_name": "o", "exclude_frequent": "all"},
     ]
-    seldom = [{**records()[0], "t": START + at * SPAN, "b": "seldom", "p": "P"} for at in (10, 30, 66)]
+    seldom = [
+        {**records()[0], "t": START + at * SPAN, "o": "seldom", "x": x}
+        for at, x in ((10, 9), (30, 9), (66, 99))
+    ]
     rows = sorted([*records(), *seldom], key=lambda row: row["t"])
     return made_of(job_config(*detectors), rows, 4)
 

@@ -107,7 +107,8 @@ def capture(kept: Keeper, *, copy: bool, threads: Threads = ONE) -> State:
     """The state of an object as a tree; with `copy` of arrays of its own, so that the object may go on.
 
     Else it shares the object's arrays, and is good until the object changes. Large arrays are copied on all
-    threads: 200 MB take 80 ms on one, 40 on two, most of it until the memory is there (2026-11-24).
+    threads, which costs what a bare copy does: 100,000 seasonal series are 203 MB and took 50 to 75 ms on a
+    busy machine, a bare copy of 190 MB 45 to 50 (2026-11-24).
     """
     return _Capture(copy, threads).of(kept)
 
