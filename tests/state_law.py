@@ -11,6 +11,8 @@ from tidegate import Job
 
 Act = tuple[str, Any]
 KINDS = ("buckets", "records", "influencers", "model_plot")
+LOOKED_AT = ".marks"
+"""In the way to what depends on when somebody read the results, which are not handed over."""
 WALL_CLOCK = ("last_data_time", "create_ms", "expiry_ms", "processing_time_ms", "points", "forecasts")
 
 
@@ -32,7 +34,11 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def known(job: Job) -> dict[str, Any]:
     """All that a job knows but when it was run."""
     found = dict(leaves(job._capture(copy=False)))
-    return {path: leaf for path, leaf in found.items() if not any(name in path for name in WALL_CLOCK)}
+    return {
+        path: leaf
+        for path, leaf in found.items()
+        if not any(name in path for name in (LOOKED_AT, *WALL_CLOCK))
+    }
 
 
 def reborn(job: Job) -> Job:

@@ -51,6 +51,7 @@ CONFIGURED = {
     "KeySpace": "by over partition use_null",
     "KeyStream": "_span _log_rows",
     "Lane": "_span _texts _names _is_summarised _seen",
+    "Marks": "step _span_ms",
     "MemberSpace": "by over partition use_null attribute_limit",
     "Population": "detector sources _features",
     "Position": "detector sources _settings",
@@ -74,9 +75,10 @@ MADE_AGAIN = {
     "Frequency": "_now _run _pairs",
     "Individual": "rules",
     "Interner": "_latest",
-    "Job": "_lock _state _is_busy",
+    "Job": "_lock _state _is_busy _current",
     "KeyStream": "_log _used",  # kept as _logged
     "Lane": "_plotted",
+    "Marks": "_pending",  # kept as _waiting
     "Population": "rules",
     "Position": "rules",
     "Rare": "rules",
@@ -88,12 +90,15 @@ MADE_AGAIN = {
 }
 """It is made when it is asked for, or when state was restored."""
 NO_KEEPERS = {
+    "CurrentScores",  # of results
     "DetectorRules",
     "FilterSet",
     "Numbers",
     "PlottedSeries",
     "Reading",
+    "Renormalizer",  # of results
     "Schedule",
+    "Sliding",  # of results
     "TextHasher",
     "Threads",
     "Timeline",  # state itself

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..config import JobConfig, read_filters, updated
 from ..config.source import Source
-from ..engine import require_room
 from ..errors import RequestError, StateError, StoreError
+from ..sizes import require_room
 from .answers import Answers
 from .database import Database
 from .durable import StoredJob
