@@ -83,7 +83,7 @@ def readings(job: Job) -> list[Any]:
         job.categorizer_stats().to_pylist(),
         forecasts.select([name for name in timeless if name != "forecast_id"]).to_pylist(),
         counts,
-        job.model_size_stats,
+        {**job.model_size_stats.to_dict(), "log_time": 0},
     ]
 
 

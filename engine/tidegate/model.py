@@ -200,6 +200,7 @@ class FeatureModel(PagedState):
         of_lane = self._page_b[block[has_page]], slice(None), lane[has_page]
         pages[page_b[new_block[has_page]], :, new_lane[has_page]] = old_pages[of_lane]
         self.state, self._page_b, self._pages = states.reshape(-1), page_b, pages.reshape(-1)
+        self._used = size
         self._free = np.zeros(0, np.int64)
 
     def forget_silent(self, clock: int, spared_s: U8) -> None:
