@@ -78,9 +78,12 @@ def stream(seed: int, hours: int, rows: int, values: int, churn: float) -> pa.Ta
 
 
 def results_of(job: Job) -> list[pa.Table]:
-    """All that was found, less what is of the wall clock."""
-    buckets = job.buckets()
-    return [buckets.drop_columns(["processing_time_ms"]), job.records(), job.influencers()]
+    """All final results, less what is of the wall clock."""
+    tables = [
+        job._engine.results.table(kind, exclude_interim=True)
+        for kind in ("buckets", "records", "influencers")
+    ]
+    return [tables[0].drop_columns(["processing_time_ms"]), *tables[1:]]
 
 
 def run(

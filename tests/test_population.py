@@ -464,8 +464,8 @@ def test_the_memory_limit_refuses_members() -> None:
     job.flush()
     [lane] = job._engine._lanes.values()
     assert 0 < len(lane.keys) < 6000
-    assert job._engine.refused == 3 * (6000 - len(lane.keys))
-    assert lane.state_bytes < 2 << 20
+    assert 3 * (6000 - len(lane.keys)) <= job._engine.refused < 2 * 6000  # some come in later
+    assert job._engine.stock.taken <= 1 << 20
 
 
 def test_the_memory_limit_refuses_attributes() -> None:
@@ -482,8 +482,8 @@ def test_the_memory_limit_refuses_attributes() -> None:
     job.flush()
     [lane] = job._engine._lanes.values()
     assert 0 < len(lane.keys) < 400
-    assert job._engine.refused == 3 * (1000 - len(lane.keys))
-    assert lane.state_bytes < 2 << 20
+    assert 3 * (1000 - len(lane.keys)) <= job._engine.refused < 2.5 * 1000  # some come in later
+    assert job._engine.stock.taken <= 1 << 20
 
 
 def test_results_of_a_population_are_json() -> None:

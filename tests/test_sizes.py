@@ -45,10 +45,13 @@ def test_e15_a_reset_job_is_as_new() -> None:
 
 @pytest.mark.parametrize("role", ["by_field_name", "partition_field_name"])
 def test_e17_a_job_at_its_memory_limit_goes_on(role: str) -> None:
-    """With 30 MB and more series than fit, further ones are refused and counted, the others go on."""
+    """With 30 MB and more series than fit, further ones are refused and counted, the others go on.
+
+    The established engine is full with some 11,000 series; ours are smaller.
+    """
     config = configured({"function": "mean", "field_name": "value", role: "key"}, "1h")
     config["analysis_limits"] = {"model_memory_limit": "30mb"}
-    names = pa.array([f"series {k}" for k in range(18_000)])
+    names = pa.array([f"series {k}" for k in range(24_000)])
     job = Job(config)
     for hour in range(40):
         time = np.full(len(names), START + 3_600_000 * hour)
@@ -57,7 +60,7 @@ def test_e17_a_job_at_its_memory_limit_goes_on(role: str) -> None:
     job.flush()
     sizes = job.model_size_stats
     assert sizes.memory_status == "hard_limit"
-    assert 24 << 20 < sizes.model_bytes < 35 << 20
+    assert 24 << 20 < sizes.model_bytes <= 30 << 20
     assert sizes.refused_series_record_count == job.data_counts.refused_series_record_count > 0
     known = job.series_count
     assert known < len(names)

@@ -158,7 +158,7 @@ def test_limits_change_while_the_job_is_closed() -> None:
     job.close()
     job.update({"analysis_limits": {"model_memory_limit": "2gb"}})
     assert job.config.analysis_limits.model_memory_limit == "2048mb"
-    assert job._engine._memory_limit == 2 << 30
+    assert job.model_size_stats.model_bytes_memory_limit == 2 << 30
     usage = job.model_size_stats.model_bytes
     assert usage > 1 << 20
     with pytest.raises(ConfigError, match="cannot be decreased below current usage; current usage") as caught:

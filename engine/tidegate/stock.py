@@ -181,7 +181,8 @@ class Stock(Keeper):
         """The sizes of the models, which take so much now; `latest` is the start of the last final bucket."""
         self._peak = max(self._peak, taken)
         refused = frozenset[int]().union(*(lane.room.refused_buckets for lane in self._lanes.values()))
-        is_full = self._is_full or (categorizer is not None and categorizer.is_full)
+        is_full = self._is_full or self.taken > _NEW * self._limit
+        is_full |= categorizer is not None and categorizer.is_full
         return size_stats(
             job_id,
             [lane.keys for lane in self._lanes.values()],

@@ -78,3 +78,15 @@ def test_functions_lists_all() -> None:
 def test_version_is_that_of_the_package() -> None:
     """--version prints name and version."""
     assert run("--version").stdout == f"tidegate {tidegate.__version__}\n"
+
+
+def test_estimate_tells_the_memory_that_a_job_needs(job_file: Path) -> None:
+    """The answer is in whole MiB, as text or as JSON; what is missing or wrong is said."""
+    told = run("estimate", "--config", job_file, "--cardinality", "host=10000")
+    assert (told.exit_code, told.stdout) == (0, "20mb\n")
+    told = run("estimate", "--config", job_file, "--cardinality", "host=10000", "--json")
+    assert told.stdout == '{"model_memory_estimate": "20mb"}\n'
+    [missing] = errors_of("estimate", "--config", job_file)
+    assert "how many values there are of [host]" in missing
+    [wrong] = errors_of("estimate", "--config", job_file, "--cardinality", "host=many")
+    assert "--cardinality: 'host=many' is not FIELD=N, N a whole number" in wrong
