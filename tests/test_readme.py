@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tidegate.cli import main
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -43,6 +45,30 @@ def test_the_example_of_a_store_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["[5, 5, 5]", "closed 1"]
+
+
+def test_the_store_commands_run(tmp_path):
+    """The README's commands over a store run as they stand, and find the marathon."""
+    script = re.search(r"<!-- store commands -->\n```sh\n(.*?)\n```", README, re.S)[1]
+    program = f'tidegate() {{ "{sys.executable}" -W error -m tidegate "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-euc", program + script],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2014-11-02T01:00:00Z" in done.stdout
+    assert re.search(r"^taxi +closed +10,320 ", done.stdout, re.M)
+
+
+def test_the_store_commands_are_all_there():
+    """The README lists every command over a store."""
+    for group in ("job", "results", "snapshots", "calendars", "filters"):
+        listed = re.search(rf"^    tidegate {group} (.*)$", README, re.M)[1].split(" | ")
+        assert set(listed) == set(main.commands[group].commands)
 
 
 def test_the_main_command_finds_the_events():
