@@ -247,6 +247,22 @@ def test_snapshots_are_listed_updated_reverted_and_deleted(filled: Path, file: P
     assert answer("snapshots", "delete", "web", second["snapshot_id"]) == {"acknowledged": True}
 
 
+def test_a_damaged_snapshot_is_told_and_passed_over(filled: Path) -> None:
+    """What cannot be used is named, and with --fallback the job goes on from what is there before it."""
+    late = f"time,host,value\n{END + 7200},a,10\n{END + 10800},a,10\n"
+    ok("job", "run", "web", "-", input=late)
+    before = answers("results", "buckets", "web")
+    newest = answers("snapshots", "list", "web")[0]["snapshot_id"]
+    path = filled / "jobs" / "web" / "snapshots" / f"{newest}.arrow"
+    path.write_bytes(path.read_bytes()[:-1000])
+    (message,) = errors_of("job", "run", "web", "-", input=late)
+    assert message.startswith(f"model snapshot '{newest}' of job 'web' cannot be used: ")
+    assert ok("job", "open", "web", "--fallback") == "Job web is open\n"
+    ok("job", "flush", "web")
+    assert ok("job", "close", "web") == "Closed: web\n"
+    assert answers("results", "buckets", "web") == before
+
+
 def test_calendars_are_kept(store: Path, tmp_path: Path) -> None:
     """Calendars come from files, events from files or options, and both are listed."""
     ok("calendars", "put", "-", input='{"calendar_id": "work", "job_ids": ["web"]}')

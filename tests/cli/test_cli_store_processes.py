@@ -116,6 +116,7 @@ def _posting(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
             shown = b""
             while b"400 records" not in shown:
                 shown += os.read(ours, 4096)
+            assert shown.startswith(b"\ropening web ...")
             yield process, pipe
         finally:
             os.close(pipe)
