@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.cli.samples import HOURS, SPIKE, START, errors_of, run
-from tests.cli.storesamples import JOB, OTHER_BUNDLE, answer, answers, ok, stored
+from tests.cli.storesamples import JOB, OTHER_BUNDLE, answer, answers, in_batches, ok, stored
 
 END = START + (HOURS - 1) * 3600
 """When the last, open bucket of the sample starts."""
@@ -126,12 +126,12 @@ def test_times_are_moved_by_a_flush(filled: Path) -> None:
     assert moved["last_finalized_bucket_end"] == (END + 10800) * 1000
 
 
-def test_what_open_buckets_hold_is_sent_again(store: Path, file: Path) -> None:
-    """With --reset-start the records of the open bucket are replaced."""
+def test_what_open_buckets_hold_is_sent_again(store: Path, file: Path, tmp_path: Path) -> None:
+    """With --reset-start the records of the open bucket are replaced, by all that the file has."""
     ok("job", "open", "web")
     ok("job", "post", "web", file)
-    last = "".join(f"{END},{host},70\n" for host in "ab")
-    ok("job", "post", "web", "-", "--reset-start", END, input=f"time,host,value\n{last}")
+    last = [{"time": END, "host": host, "value": 70.0} for host in "ab"]
+    ok("job", "post", "web", in_batches(tmp_path / "last.arrow", last, 1), "--reset-start", END)
     ok("job", "flush", "web", "--calc-interim")
     assert answers("results", "buckets", "web")[-1]["event_count"] == 2
     assert answers("results", "records", "web", "--start", END)[0]["actual"] == [70.0]
@@ -191,6 +191,12 @@ def test_results_are_tables_for_people(kind: str, heading: str, filled: Path) ->
     else:
         assert len(shown) == 1 + total
     assert len(ok("results", kind, "web", "--size", 2).splitlines()) == 3
+
+
+def test_the_rest_of_what_was_asked_for_is_counted(filled: Path) -> None:
+    """The word on the others counts what matches, not what there is."""
+    shown = ok("results", "buckets", "web", "--end", START + 150 * 3600, "--min-score", 0).splitlines()
+    assert shown[-1] == "100 of 150 are shown (see --from, --size, --json, --output)"
 
 
 def test_no_results_are_said_so(store: Path) -> None:
