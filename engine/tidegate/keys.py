@@ -44,7 +44,13 @@ class Interner(Keeper):
     ([1, 2, 0, 1], ['', 'b', 'a'])
     """
 
-    KEPT: ClassVar = {"_count": INSIDE, "_slots": U64, "_starts": I64, "_arena": U8}
+    KEPT: ClassVar = {
+        "_count": INSIDE,
+        "_slots": U64,
+        "_starts": I64,
+        "_arena": U8,
+        "_swept": tuple[int, int],
+    }
 
     def __init__(self) -> None:
         self._slots: U64 = np.zeros(2 * _FIRST, np.uint64)
