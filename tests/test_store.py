@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from tests.stored import START_S, assert_same, config, in_memory, new_store, res
 
 import tidegate
 from tidegate import ConfigError, ExistsError, NotFoundError, RequestError, StateError, Store, StoreError
+from tidegate.store.retention import expired_snapshots
 
 
 @pytest.mark.parametrize("durability", ["post", "flush", "close"])
@@ -327,6 +329,42 @@ def test_results_and_snapshots_are_kept_as_long_as_configured(tmp_path: Path) ->
         assert times[-1] - times[0] <= 86_400_000
         assert times[-1] - times[0] > 80_000_000
         assert set(store.records("web")["timestamp"].to_pylist()) <= set(times)
+
+
+@dataclass
+class Dated:
+    """A snapshot, as far as its retention goes; its age in days."""
+
+    snapshot_id: str
+    age: float
+    retain: bool = False
+
+    @property
+    def timestamp(self) -> int:
+        return int((1000.0 - self.age) * 86_400_000)
+
+
+def test_of_old_snapshots_one_a_day_is_kept_and_then_none() -> None:
+    """Ages are measured from the newest; the current one and those to be retained stay."""
+    ages = (0, 0.2, 0.4, 0.6, 1.6, 1.7, 1.8, 5.1, 5.2, 11, 12, 13, 14)
+    given = [Dated(str(age), age, retain=age == 12) for age in ages]
+    parsed = tidegate.JobConfig.parse(config())
+    gone = {one.snapshot_id for one in expired_snapshots(given, parsed, current="13")}
+    assert gone == {"1.6", "1.7", "5.1", "11", "14"}
+
+
+def test_what_has_expired_goes_when_it_is_asked_for(tmp_path: Path) -> None:
+    """Of a closed job, whose retention was shortened since it was persisted."""
+    with new_store(tmp_path) as store:
+        for part in range(0, 160, 8):
+            with store.open_job("web") as job:
+                for one in range(part, part + 8):
+                    job.post(table(one))
+        before = store.buckets("web").num_rows
+        store.update_job("web", {"results_retention_days": 1})
+        assert store.buckets("web").num_rows == before
+        assert store.delete_expired() == {"deleted": True}
+        assert 280 <= store.buckets("web").num_rows <= 288 < before
 
 
 @pytest.mark.parametrize("setting", ["results_index_name", "background_persist_interval"])

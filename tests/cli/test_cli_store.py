@@ -223,6 +223,13 @@ def test_results_go_to_files(filled: Path, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"b.parquet", "r.ndjson", "store", "web.csv"}
 
 
+def test_what_has_expired_is_deleted(filled: Path) -> None:
+    """``job delete-expired`` deletes nothing that is to be kept."""
+    before = answers("snapshots", "list", "web")
+    assert answer("job", "delete-expired") == {"deleted": True}
+    assert answers("snapshots", "list", "web") == before
+
+
 def test_a_job_is_exported(filled: Path, tmp_path: Path) -> None:
     """``job export`` writes a file for each kind."""
     kinds = ("--kind", "records", "--kind", "model_plot", "--ending", ".csv")

@@ -127,6 +127,19 @@ def reset(job_id: str, folder: Path, as_json: bool) -> None:
     reply(as_json, {"acknowledged": True}, f"Job {job_id} is as it was created")
 
 
+@click.command("delete-expired")
+@click.argument("expr", metavar="[EXPR]", default="_all")
+@store_options
+def delete_expired(expr: str, folder: Path, as_json: bool) -> None:
+    """Deletes what has been kept long enough.
+
+    That are results, snapshots and forecasts, as the configurations of their jobs say.
+    """
+    with opened(folder) as store:
+        deleted = store.delete_expired(expr)
+    reply(as_json, deleted, "What has expired is deleted")
+
+
 @click.command()
 @click.argument("job_id", metavar="ID")
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
@@ -169,5 +182,6 @@ for command in (
     export,
     reset,
     delete,
+    delete_expired,
 ):
     job.add_command(command)

@@ -338,6 +338,7 @@ class StoredJob(Job):
                     self._engine.drain(guard.is_interrupted)
                     if guard.is_interrupted():
                         return
+                    self._engine.prune()
                     self._commit(always=True)
                     if self._has_begun:
                         self._persister.persist_now(self._saved)

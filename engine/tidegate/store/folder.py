@@ -30,8 +30,10 @@ from .settings import touch_settings
 from .shared import Shared
 
 _DATABASE = "store.db"
-_OPEN = ("opened", "opening", "closing")
+_OPEN = ("opened", "closing")
 """States of a job that somebody has opened and not closed; its process may have ended."""
+_CLOSED = ("closed", "opening")
+"""States of a job that nobody has opened; a process that was about to may have ended."""
 
 
 class Store(Answers, Snapshots, Shared):
@@ -144,7 +146,7 @@ class Store(Answers, Snapshots, Shared):
         else:
             with self._database.transaction() as tx:
                 row = tx.job(job_id)
-                config = updated(JobConfig.parse(row.config), changes, is_open=row.state != "closed")
+                config = updated(JobConfig.parse(row.config), changes, is_open=row.state in _OPEN)
                 config.require_supported()
                 config.require_filters(read_filters(list(tx.documents("filters").values())))
                 require_memory(config, row)
@@ -168,8 +170,13 @@ class Store(Answers, Snapshots, Shared):
                 if state == "failed":
                     raise StateError(f"Cannot open job [{job_id}] because it failed, use force close first")
                 home = Home(self._database, self._folder(job_id), job_id, self._durability, lock)
-                home.set_state("opening")
-                job = StoredJob.opened(home, threads or self._threads, fallback=fallback)
+                if state == "closed":
+                    home.set_state("opening")
+                try:
+                    job = StoredJob.opened(home, threads or self._threads, fallback=fallback)
+                except BaseException:
+                    home.set_state(state)
+                    raise
                 home.set_state("opened")
             except BaseException:
                 lock.release()
@@ -185,7 +192,7 @@ class Store(Answers, Snapshots, Shared):
     def mark_open(self, job_id: str) -> None:
         """Says that a closed job is open, with nobody at work on it yet; see `attach`."""
         with self._alone(job_id, "open") as row, self._database.transaction() as tx:
-            if row.state != "closed":
+            if row.state not in _CLOSED:
                 raise StateError(f"Cannot open job [{job_id}] because it has already been opened")
             tx.set_job(job_id, state="opened", finished_ms=None)
 
@@ -223,7 +230,7 @@ class Store(Answers, Snapshots, Shared):
                 state = view.job(job_id).state
             if state == "closed":
                 continue
-            if force or state == "failed":
+            if force or state not in _OPEN:
                 with self._alone(job_id, "close"), self._database.transaction() as tx:
                     tx.set_job(job_id, state="closed", finished_ms=int(time.time() * 1000))
             else:
@@ -235,7 +242,7 @@ class Store(Answers, Snapshots, Shared):
         if job is not None and force:
             job.close(force=True)
         with self._alone(job_id, "delete") as row:
-            if row.state != "closed" and not force:
+            if row.state not in _CLOSED and not force:
                 raise StateError(f"Cannot delete job [{job_id}] because the job is {row.state}")
             with self._database.transaction(durable=True) as tx:
                 tx.delete_job(job_id)
@@ -245,7 +252,7 @@ class Store(Answers, Snapshots, Shared):
     def reset_job(self, job_id: str) -> None:
         """Takes a closed job back to where it was created: no data, no model, no results."""
         with self._alone(job_id, "reset") as row:
-            if row.state not in ("closed", "failed"):
+            if row.state not in (*_CLOSED, "failed"):
                 raise StateError("Can only reset a job when it is closed.")
             with self._database.transaction(durable=True) as tx:
                 tx.drop_results(job_id)

@@ -377,7 +377,7 @@ class Home:
                 applied = {"applied_sequence": 0}
             tx.put_snapshot(written.row)
             tx.set_job(self.job_id, snapshot_id=written.row.snapshot_id, counters=counters, **applied)
-            gone = expired_snapshots(tx.snapshots(self.job_id), self.config)
+            gone = expired_snapshots(tx.snapshots(self.job_id), self.config, written.row.snapshot_id)
             for one in gone:
                 tx.delete_snapshot(self.job_id, one.snapshot_id)
             oldest = oldest_result(self.config, written.saved.finalized_end)

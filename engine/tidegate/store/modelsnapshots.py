@@ -7,11 +7,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..config import JobConfig
 from ..errors import NotFoundError, RequestError, StateError
+from ..forecasts import now_ms
 from ..requesttime import time_range
 from .database import Database, Transaction
+from .expressions import expand
 from .jobrows import StoredJob as JobRow
 from .numbers import next_number
+from .retention import expired_snapshots, oldest_result
 from .snapshotfile import read_info
 from .snapshotindex import StoredSnapshot
 
@@ -71,7 +75,7 @@ class Snapshots:
         StateError for a job that is not closed, and SnapshotError for a damaged snapshot.
         """
         with self._alone(job_id, "revert") as row:
-            if row.state not in ("closed", "failed"):
+            if row.state not in ("closed", "opening", "failed"):
                 raise StateError("Can only revert to a model snapshot when the job is closed.")
             with self._database.reading() as view:
                 chosen = None if snapshot_id == EMPTY else _named(view.snapshots(job_id), job_id, snapshot_id)
@@ -130,6 +134,20 @@ class Snapshots:
             tx.put_snapshot(one)
         return shown(one)
 
+    def delete_expired(self, expr: str = "_all", *, allow_no_match: bool = True) -> dict[str, Any]:
+        """Deletes results, snapshots and forecasts that have been kept as long as their jobs say.
+
+        A job does so itself whenever it is persisted; this is for jobs that stay closed.
+        """
+        with self._database.transaction() as tx:
+            chosen = expand(expr, tx.groups(), allow_no_match=allow_no_match)
+            gone = {job_id: _forget_expired(tx, tx.job(job_id)) for job_id in chosen}
+            tx.expire_forecasts(now_ms())
+        for job_id, snapshot_ids in gone.items():
+            for snapshot_id in snapshot_ids:
+                (self._folder(job_id) / "snapshots" / f"{snapshot_id}.arrow").unlink(missing_ok=True)
+        return {"deleted": True}
+
     def delete_snapshot(self, job_id: str, snapshot_id: str) -> None:
         """Removes a snapshot, but not the one that the job starts from."""
         with self._database.transaction() as tx:
@@ -140,6 +158,18 @@ class Snapshots:
                 )
             tx.delete_snapshot(job_id, snapshot_id)
         (self._folder(job_id) / "snapshots" / f"{snapshot_id}.arrow").unlink(missing_ok=True)
+
+
+def _forget_expired(tx: Transaction, row: JobRow) -> list[str]:
+    """Deletes what has been kept long enough; the ids of snapshots whose files may go."""
+    config = JobConfig.parse(row.config)
+    gone = expired_snapshots(tx.snapshots(row.job_id), config, row.snapshot_id)
+    for one in gone:
+        tx.delete_snapshot(row.job_id, one.snapshot_id)
+    oldest = oldest_result(config, row.finalized_end)
+    if oldest is not None:
+        tx.drop_results(row.job_id, before_ms=oldest)
+    return [one.snapshot_id for one in gone]
 
 
 def _named(snapshots: list[StoredSnapshot], job_id: str, snapshot_id: str) -> StoredSnapshot:

@@ -13,6 +13,9 @@ class Dated(Protocol):
     """A snapshot, as far as its retention goes."""
 
     @property
+    def snapshot_id(self) -> str: ...
+
+    @property
     def timestamp(self) -> int: ...
 
     @property
@@ -22,12 +25,12 @@ class Dated(Protocol):
 T = TypeVar("T", bound=Dated)
 
 
-def expired_snapshots(snapshots: Sequence[T], config: JobConfig) -> list[T]:
+def expired_snapshots(snapshots: Sequence[T], config: JobConfig, current: str | None) -> list[T]:
     """The snapshots that are to go, of all of a job.
 
     Measured from the newest one: those of more than ``model_snapshot_retention_days``; of those older
     than ``daily_model_snapshot_retention_after_days`` all but the first of each day. Those that are to
-    be retained stay, and the two newest, whatever their age.
+    be retained stay, and the two newest and the current one, whatever their age.
     """
     ordered = sorted(snapshots, key=lambda one: one.timestamp)
     if not ordered:
@@ -41,7 +44,8 @@ def expired_snapshots(snapshots: Sequence[T], config: JobConfig) -> list[T]:
         is_daily = day not in days
         if one.timestamp >= oldest_kept:
             days.add(day)
-        if not one.retain and (one.timestamp < oldest_kept or (one.timestamp < all_kept and not is_daily)):
+        is_old = one.timestamp < oldest_kept or (one.timestamp < all_kept and not is_daily)
+        if is_old and not one.retain and one.snapshot_id != current:
             gone.append(one)
     return gone
 
