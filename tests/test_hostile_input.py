@@ -176,6 +176,15 @@ def test_text_of_a_file_that_is_no_utf8(tmp_path: Path, stream: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_nulls_of_a_file_may_hide_anything(tmp_path: Path, stream: bool) -> None:
+    """Where a struct is null its fields may be what they cannot be elsewhere; pyarrow makes such."""
+    kind = pa.struct([("k", pa.dictionary(pa.int8(), pa.string())), ("text", pa.string())])
+    batch = pa.record_batch({"s": pa.array([None, None], kind), "v": [1, 2]})
+    [found] = read_all(tmp_path / "a.arrow", ipc(batch, stream=stream))
+    assert found.to_pylist() == [{"s.k": None, "s.text": None, "v": v} for v in (1, 2)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("compression", ["zstd", "lz4"])
 @pytest.mark.parametrize("encoded", [False, True])
 def test_batches_that_unpack_to_too_much(

@@ -108,7 +108,7 @@ def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
     column = _unfolded(column)
     types, kind = pa.types, column.type
     if types.is_struct(kind):
-        return [pair for inner, part in _fields(column) for pair in _flat_column(f"{name}.{inner}", part)]
+        return [pair for inner, part in fields_of(column) for pair in _flat_column(f"{name}.{inner}", part)]
     if types.is_list_view(kind) or types.is_large_list_view(kind):
         return _flat_column(name, _list_of_view(column))
     if types.is_fixed_size_list(kind):
@@ -122,7 +122,7 @@ def _flat_column(name: str, column: pa.Array) -> list[tuple[str, pa.Array]]:
     return [] if types.is_nested(kind) else [(name, column)]
 
 
-def _fields(column: pa.StructArray) -> list[tuple[str, pa.Array]]:
+def fields_of(column: pa.StructArray) -> list[tuple[str, pa.Array]]:
     """The fields of a struct, null where it is; no unions, which abort the process (pyarrow up to 26.0)."""
     fields = [(at, field) for at, field in enumerate(column.type) if not pa.types.is_union(field.type)]
     if len(fields) < column.type.num_fields:
