@@ -184,6 +184,16 @@ def test_nulls_of_a_file_may_hide_anything(tmp_path: Path, stream: bool) -> None
     assert found.to_pylist() == [{"s.k": None, "s.text": None, "v": v} for v in (1, 2)]
 
 
+def test_rows_of_which_there_is_nothing(tmp_path: Path) -> None:
+    """A batch of nulls of any length is refused; one that somebody may mean is read."""
+    nothing = pa.record_batch([pa.Array.from_buffers(pa.null(), 2**31 - 1, [None])], ["v"])
+    with pytest.raises(DataError, match="it says it has 2147483647 rows, of which there is nothing"):
+        read_all(tmp_path / "a.arrow", ipc(nothing))
+    for columns in (None, ["v"], ["w"]):
+        batches = read_all(tmp_path / "a.arrow", ipc(nothing.slice(0, 1 << 20)), columns=columns)
+        assert sum(map(len, batches)) == 1 << 20
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("compression", ["zstd", "lz4"])
 @pytest.mark.parametrize("encoded", [False, True])

@@ -88,6 +88,7 @@ def arrow_batches(file: Any, columns: Collection[str] | None) -> Iterator[pa.Rec
     wanted = wanted_columns(reader.schema, columns)
     if wanted is not None:
         places = [place for place, name in enumerate(reader.schema.names) if name in wanted]
+        places = places or [0] * bool(reader.schema.names)  # whose rows are counted
         reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=places))
     for position in range(reader.num_record_batches):
         yield require_sound(reader.get_batch(position))

@@ -66,7 +66,7 @@ def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) ->
         twice = Counter(names).most_common(1)[0][0]
         raise DataError(f"two columns are named {twice!r}; names must differ")
     if not names:
-        return pa.RecordBatch.from_struct_array(pa.array([{}] * batch.num_rows, pa.struct([])))
+        return pa.RecordBatch.from_struct_array(pa.Array.from_buffers(pa.struct([]), len(batch), [None]))
     if names == batch.schema.names and not any(map(_is_folded, batch.columns)):
         return batch
     return pa.RecordBatch.from_arrays([column for _, column in flat], names)

@@ -18,6 +18,8 @@ from .errors import DataError
 from .flatbatch import fields_of
 
 T = TypeVar("T", bound=np.generic)
+_MOST_EMPTY_ROWS = 1 << 20
+"""Rows of a batch that take no memory: of columns of nulls, or of none."""
 _AS_BYTES = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
 
 
@@ -27,6 +29,8 @@ def require_sound(batch: pa.RecordBatch) -> pa.RecordBatch:
     Text that is not UTF-8 may be in a column or in the field of a struct: `as_text` reads it. What a
     struct has where it is null may be anything. About 5 ns per text.
     """
+    if len(batch) > _MOST_EMPTY_ROWS + 8 * batch.get_total_buffer_size():
+        raise DataError(f"a batch is damaged: it says it has {len(batch)} rows, of which there is nothing")
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             _validate(column)
