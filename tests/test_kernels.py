@@ -101,8 +101,8 @@ summed.flush(calc_interim=True)
 records += summed.records().to_pylist()
 buckets += summed.buckets().drop_columns(["processing_time_ms"]).to_pylist()
 categories = job.categories().to_pylist()
-used = sorted(name for name, kernel in registry.KERNELS.items() if kernel._call is not None)
 sums = [checksum(bytes(range(n)), n) for n in (0, 3, 31, 32, 95)]
+used = sorted(name for name, kernel in registry.KERNELS.items() if kernel._call is not None)
 tables = repr([records, buckets, job.influencers().to_pylist(), ahead.to_pylist(), categories, sums])
 print(json.dumps([registry.mode(), used, tables, len(records), processed, sorted(registry.KERNELS)]))
 """

@@ -21,11 +21,12 @@ class ByteSource(io.RawIOBase):
         self.head = self._rest = self._counted(_HEAD_BYTES)
 
     def _counted(self, size: int) -> bytes:
-        """The next bytes; of a very large size piece by piece, because a damaged file can ask for any."""
-        pieces: list[bytes] = []
-        while size and (size < 0 or not pieces or pieces[-1]):
-            pieces.append(self._file.read(min(size, _PIECE_BYTES) if size > 0 else size) or b"")
-            size = size - len(pieces[-1]) if size > 0 else 0
+        """The next bytes, as many as there are at once; of a very large size piece by piece, because a
+        damaged file can ask for any."""
+        pieces: list[bytes] = [self._file.read(min(size, _PIECE_BYTES)) or b""]
+        while len(pieces[-1]) == _PIECE_BYTES and size > _PIECE_BYTES:
+            size -= _PIECE_BYTES
+            pieces.append(self._file.read(min(size, _PIECE_BYTES)) or b"")
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._tally is not None:
             self._tally.input_bytes += len(data)

@@ -139,4 +139,5 @@ def _close_all() -> None:
         reader._shelf.close()
     end = clock.monotonic() + _LAST_PATIENCE_S
     for reader in readers:
-        reader._thread.join(max(end - clock.monotonic(), 0.0))
+        if reader._thread.ident is not None:  # started, or about to be by a thread that ends now
+            reader._thread.join(max(end - clock.monotonic(), 0.0))
