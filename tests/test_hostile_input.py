@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,37 @@ def test_text_of_a_file_that_is_no_utf8(tmp_path: Path, stream: bool) -> None:
     content = ipc(pa.record_batch({"text": broken_text(pa.string())}), stream=stream)
     [batch] = read_all(tmp_path / "a.arrow", content)
     assert as_text(batch["text"]).to_pylist() == ["é", "\ufffd"]
+
+
+def interval_stream() -> bytes:
+    """A stream with a column of intervals of days, which pyarrow does not write."""
+    months = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
+    content = ipc(pa.record_batch({"time": [START], "v": months}), stream=True)
+    for at in range(8, len(content)):
+        if content[at] == 2:
+            changed = content[:at] + b"\1" + content[at + 1 :]
+            with suppress(pa.ArrowException, OSError, KeyError):
+                if str(pa.ipc.open_stream(changed).schema.field("v").type) == "day_time_interval":
+                    return changed
+    raise AssertionError("no such stream")
+
+
+def test_types_in_any_schema(tmp_path: Path) -> None:
+    """Whatever a schema is changed to, reading ends in records or a DataError."""
+    content = interval_stream()
+    for at in range(8, 400):
+        for value in (0, 1, 7, 22, 26, 255):
+            with suppress(DataError):
+                read_all(tmp_path / "a.arrow", content[:at] + bytes([value]) + content[at + 1 :])
+
+
+def test_types_that_pyarrow_does_not_know(tmp_path: Path) -> None:
+    """A column of a type that pyarrow has no arrays of is an error, in a file and in memory."""
+    content = interval_stream()
+    with pytest.raises(DataError, match="a column of type day_time_interval cannot be read"):
+        read_all(tmp_path / "a.arrow", content)
+    with pytest.raises(DataError, match="a column of type day_time_interval cannot be read"):
+        rows_of(pa.ipc.open_stream(content))
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -46,6 +46,10 @@ def clear_errors(where: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(f"{where}: {reason[0]}") from error
+    except KeyError as error:  # in memory it may be the caller's own
+        if where == "data":
+            raise
+        raise DataError(f"{where}: a type of a column is none that pyarrow knows") from error
 
 
 def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) -> pa.RecordBatch:
@@ -55,10 +59,13 @@ def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) ->
     [{'a.b': 1, 'c': '1,2'}]
     """
     flat: list[tuple[str, pa.Array]] = []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+    for place, name in enumerate(batch.schema.names):
         unwanted = columns is not None and not any(c == name or c.startswith(f"{name}.") for c in columns)
         if not unwanted and not _INDEX.fullmatch(name):
-            flat += _flat_column(name, column)
+            try:
+                flat += _flat_column(name, batch.column(place))
+            except KeyError as error:
+                raise no_such_type(batch.schema.types[place]) from error
     if columns is not None:
         flat = [pair for pair in flat if pair[0] in columns]
     names = [name for name, _ in flat]
@@ -70,6 +77,11 @@ def flat_batch(batch: pa.RecordBatch, columns: Collection[str] | None = None) ->
     if names == batch.schema.names and not any(map(_is_folded, batch.columns)):
         return batch
     return pa.RecordBatch.from_arrays([column for _, column in flat], names)
+
+
+def no_such_type(kind: pa.DataType) -> DataError:
+    """The error for a column of which pyarrow makes no array: intervals of days, inside of it too."""
+    return DataError(f"a column of type {kind} cannot be read")
 
 
 def _is_folded(column: pa.Array) -> bool:

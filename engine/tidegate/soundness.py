@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import DataError
-from .flatbatch import fields_of
+from .flatbatch import fields_of, no_such_type
 
 T = TypeVar("T", bound=np.generic)
 _MOST_EMPTY_ROWS = 1 << 20
@@ -31,9 +31,11 @@ def require_sound(batch: pa.RecordBatch) -> pa.RecordBatch:
     """
     if len(batch) > _MOST_EMPTY_ROWS + 8 * batch.get_total_buffer_size():
         raise DataError(f"a batch is damaged: it says it has {len(batch)} rows, of which there is nothing")
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+    for place, name in enumerate(batch.schema.names):
         try:
-            _validate(column)
+            _validate(batch.column(place))
+        except KeyError as error:
+            raise no_such_type(batch.schema.types[place]) from error
         except (pa.ArrowException, UnicodeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise DataError(f"column {name!r} is damaged: {reason}") from error
