@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tidegate import Job, RequestError, estimate_model_memory
 from tidegate.estimate import estimated_bytes
+from tidegate_kernels.blocks import keep_latest
 from tidegate_kernels.state import PAGE_SIZE
 
 HOUR = 3_600_000
@@ -180,6 +181,19 @@ def test_what_is_swept_and_pruned_at_close_is_not_missed(data: Any) -> None:
         assert one.equals(pa.concat_tables(parts))
     assert whole.data_counts.refused_series_record_count == job.data_counts.refused_series_record_count
     assert whole._engine.stock.taken == job._engine.stock.taken
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=20), st.integers(-3, 3))
+def test_the_latest_cell_of_every_series_is_known(cells: list[tuple[int, int]], offset: int) -> None:
+    """Compiled and as plain Python, the latest bucket of every series stays, in whatever order cells come."""
+    bucket = np.array([bucket for bucket, _ in cells], np.int64)
+    series = np.array([number for _, number in cells], np.int32)
+    before = [2, -9, 5, -9, 0]
+    latest = [max([known, *(b - offset for b, s in cells if s == k)]) for k, known in enumerate(before)]
+    for call in (keep_latest, keep_latest.interpret):
+        last = np.array(before, np.int64)
+        call(bucket, series, offset, last)
+        assert last.tolist() == latest
 
 
 def test_silent_series_make_room_for_others() -> None:

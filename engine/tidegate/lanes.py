@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tidegate_kernels import blocks as block_kernels
 from tidegate_kernels.fold import RECORD_SIZE
 
 from .analysis import Analysis, Finding, LaneCells
@@ -305,10 +306,7 @@ class Lane(Keeper):
             self._last_s = self._last_of(len(self.keys) + len(self.keys) // 2)
         for source in self.streams:
             closed = cells[source]
-            if len(self.streams) == 1:  # cells come in the order of time: the last one stays
-                self._last_s[closed.series_c] = closed.bucket_c - clock_offset
-            else:
-                np.maximum.at(self._last_s, closed.series_c, closed.bucket_c - clock_offset)
+            block_kernels.keep_latest(closed.bucket_c, closed.series_c, clock_offset, self._last_s)
 
     def assign(self, rows: Rows) -> I32:
         """The series of rows, negative for none; empty: all are of one."""

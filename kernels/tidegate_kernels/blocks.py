@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tidegate_kernels.registry import kernel
 from tidegate_kernels.state import LANES
 
@@ -60,3 +62,18 @@ def sort_by_number(number_c: Array, n_numbers: int, first: Array, order: Array) 
         first[k] = first[k - 1]
     first[0] = 0
     return present
+
+
+@kernel("i64(in i64[], in i32[], i64, out i64[])")
+def keep_latest(bucket_c: Array, series_c: Array, clock_offset: int, last_s: Array) -> int:
+    """Notes the bucket of the latest cell of every series, less the offset; returns how often one was later.
+
+    ``last_s`` has what was known of every series before.
+    """
+    later = 0
+    for i in range(np.uint64(len(series_c))):
+        series, clock = np.uint64(series_c[i]), bucket_c[i] - clock_offset
+        if clock > last_s[series]:
+            last_s[series] = clock
+            later += 1
+    return later
