@@ -22,7 +22,8 @@ class ByteSource(io.RawIOBase):
 
     def _counted(self, size: int) -> bytes:
         """The next bytes, as many as there are at once; of a very large size piece by piece, because a
-        damaged file can ask for any."""
+        damaged file can ask for any.
+        """
         pieces: list[bytes] = [self._file.read(min(size, _PIECE_BYTES)) or b""]
         while len(pieces[-1]) == _PIECE_BYTES and size > _PIECE_BYTES:
             size -= _PIECE_BYTES
