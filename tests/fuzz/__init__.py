@@ -1,7 +1,7 @@
 """Fuzzing of everything that reads what others wrote.
 
     python -m tests.fuzz                       lists the targets
-    python -m tests.fuzz csv --minutes 10      an hour's worth of bad luck in ten minutes
+    python -m tests.fuzz csv --minutes 10      fuzzes one of them
     python -m tests.fuzz csv --input FILE      runs one input again, with its traceback
 
 Whatever bytes come in, a reader gives records or raises a TidegateError, soon, and in memory that
