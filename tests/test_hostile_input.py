@@ -178,17 +178,18 @@ def test_text_of_a_file_that_is_no_utf8(tmp_path: Path, stream: bool) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_less_rows_than_none(tmp_path: Path, stream: bool) -> None:
-    """A number of rows that is negative is refused, wherever it stands."""
+    """A negative number of rows is refused; of nulls it means that nobody has counted them."""
     content = ipc(pa.record_batch([pa.Array.from_buffers(pa.null(), 12_345, [None])], ["v"]), stream=stream)
     rows, places = (12_345).to_bytes(8, "little"), []
     while (at := content.find(rows, places[-1] + 1 if places else 0)) >= 0:
         places.append(at)
-    changes = [content.replace(rows, b"\xff" * 8)]
-    changes += [content[:at] + b"\xff" * 8 + content[at + 8 :] for at in places]
-    for changed in changes:
-        with pytest.raises(DataError):
-            read_all(tmp_path / "a.arrow", changed)
-    assert places
+    refused = 0
+    for at in places:
+        try:
+            read_all(tmp_path / "a.arrow", content[:at] + b"\xff" * 8 + content[at + 8 :])
+        except DataError:
+            refused += 1
+    assert refused
 
 
 def interval_stream() -> bytes:
