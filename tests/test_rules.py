@@ -211,6 +211,20 @@ def test_time_is_shifted_by_a_rule_once_and_in_its_scope() -> None:
         assert (score < 10) if one else (score > 40)
 
 
+def test_a_rule_that_shifts_time_from_the_start_shifts_nothing() -> None:
+    """Series that are new have no times of the day yet; it is no failure of the job."""
+    rule = {
+        "actions": ["force_time_shift"],
+        "params": {"force_time_shift": {"time_shift_amount": 3600}},
+        "conditions": [{"applies_to": "time", "operator": "gte", "value": 0.0}],
+        "scope": {"k": {"filter_id": "ab"}},
+    }
+    records = [{"t": START + at * SPAN, "x": at % 7, "k": k} for at in range(50) for k in "ac"]
+    shifted, plain = final(rule, 3, records), final(None, 3, records)
+    assert shifted.buckets()["event_count"].equals(plain.buckets()["event_count"])
+    assert shifted.records().equals(plain.records())
+
+
 @pytest.mark.parametrize("few", [True, False])
 def test_compiled_and_interpreted_rules_agree(few: bool) -> None:
     """Rules give the same bits either way, with few series that have a value and with many."""

@@ -46,6 +46,8 @@ def shift_series(
 ) -> None:
     """Shifts the chosen series, or all, by ``shift``: seconds, and the bucket span in milliseconds.
 
+    Chosen ones that have no state yet expect nothing that could be shifted.
+
     ::
 
         day, week    knot k <- (1 - f) knot[k + i] + f knot[k + i + 1],   i + f = seconds / knot spacing
@@ -56,7 +58,7 @@ def shift_series(
     lanes = np.ones((len(blocks), rows.LANES), bool)
     if chosen_s is not None:
         lanes[:] = False
-        lanes.reshape(-1)[: len(chosen_s)] = chosen_s
+        lanes.reshape(-1)[: len(chosen_s)] = chosen_s[: lanes.size]
     has_period = lanes & (blocks[:, int(rows.PERIOD) // rows.LANES] > 0.0)
     origin = blocks[:, int(rows.PERIOD_ORIGIN) // rows.LANES]
     origin[has_period] -= seconds * 1000.0 / span_ms
