@@ -220,7 +220,7 @@ def test_a_rule_that_shifts_time_from_the_start_shifts_nothing() -> None:
         "scope": {"k": {"filter_id": "ab"}},
     }
     records = [{"t": START + at * SPAN, "x": at % 7, "k": k} for at in range(50) for k in "ac"]
-    shifted, plain = final(rule, 3, records), final(None, 3, records)
+    shifted, plain = final(rule, 2, records), final(None, 2, records)
     assert shifted.buckets()["event_count"].equals(plain.buckets()["event_count"])
     assert shifted.records().equals(plain.records())
 
