@@ -14,7 +14,7 @@ def is_sparse(lines: bytes) -> bool:
 
     In 200 KB of records that have one field each, of a name of its own, they took 2 GB.
 
-    >>> is_sparse(b'{"a":1}' * 1000), is_sparse(b"".join(b'{"a%d":1}\\n' % k for k in range(1000)))
+    >>> is_sparse(b'{"a":1}' * 1000), is_sparse(b"".join(b'{"a%d":1}\n' % k for k in range(1000)))
     (False, True)
     """
     most = CELLS_PER_BYTE * len(lines) // (lines.count(b"\n") + 1)
