@@ -107,7 +107,7 @@ def script(seed: int, length: int) -> Iterator[Act]:
             now += SPAN_S
         elif draw < 0.88:
             yield Act("snapshot", _on_job(lambda job: job.persist()))
-        elif draw < 0.97:
+        elif draw < 0.93:
             yield Act("close", _on_job(lambda job: job.close()))
         else:
             yield Act("revert", _revert)
