@@ -236,18 +236,17 @@ class StoredJob(Job):
 
     def _saved(self, *, copy: bool) -> Saved:
         """The whole job as it is, to be written as a snapshot."""
-        line, counts = self._engine.timeline, self.data_counts
+        end, counts = self._engine.timeline.finalized_end, self.data_counts
         span_ms = self.config.analysis_config.bucket_span_ms
-        has_results = line.finalized_end is not None and self._pending.final_buckets > 0
         return Saved(
             self._capture(copy=copy),
             self.settings,
             self._settings_version,
             self._sequence,
-            line.finalized_end,
+            end,
             counts.latest_record_timestamp,
-            line.finalized_end - span_ms if has_results and line.finalized_end is not None else None,
-            self.data_counts.to_dict(),
+            end - span_ms if end is not None and self._pending.final_buckets else None,
+            counts.to_dict(),
             self.model_size_stats.to_dict(),
             is_closing=not copy,
         )

@@ -196,6 +196,11 @@ class Log:
         return self._refuses is None
 
     @property
+    def bytes_since_roll(self) -> int:
+        """Bytes of the segment at hand: what a snapshot taken at the last roll does not cover."""
+        return self._end
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all segments."""
         with storing(f"{self.folder}: cannot be read"):

@@ -67,7 +67,7 @@ class Persister:
     @property
     def _is_due(self) -> bool:
         log = self._home.log
-        return time.monotonic() >= self._due or (log is not None and log.nbytes > _LOG_BYTES)
+        return time.monotonic() >= self._due or (log is not None and log.bytes_since_roll > _LOG_BYTES)
 
     def persist_when_due(self, source: Source) -> None:
         """Begins with a snapshot if it is time to, and registers the one that is done."""
@@ -118,5 +118,5 @@ class Persister:
         """Writes a snapshot if reading the log again would take the next process long."""
         self.wait()
         log = self._home.log
-        if log is None or log.nbytes > _LONG_LOG_BYTES:
+        if log is None or log.bytes_since_roll > _LONG_LOG_BYTES:
             self.persist_now(source)
