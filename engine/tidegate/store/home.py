@@ -28,7 +28,7 @@ from .lock import JobLock
 from .log import Log
 from .numbers import next_number
 from .persist import Saved
-from .retention import expired_snapshots, oldest_result
+from .retention import forget_expired
 from .settings import read_settings, settings_version, touch_settings
 from .snapshotfile import read, write
 from .snapshotindex import StoredSnapshot
@@ -377,15 +377,10 @@ class Home:
                 applied = {"applied_sequence": 0}
             tx.put_snapshot(written.row)
             tx.set_job(self.job_id, snapshot_id=written.row.snapshot_id, counters=counters, **applied)
-            gone = expired_snapshots(tx.snapshots(self.job_id), self.config, written.row.snapshot_id)
-            for one in gone:
-                tx.delete_snapshot(self.job_id, one.snapshot_id)
-            oldest = oldest_result(self.config, written.saved.finalized_end)
-            if oldest is not None:
-                tx.drop_results(self.job_id, before_ms=oldest)
+            gone = forget_expired(tx, tx.job(self.job_id))
         self._counters = counters
-        for one in gone:
-            self.snapshot_path(one.snapshot_id).unlink(missing_ok=True)
+        for snapshot_id in gone:
+            self.snapshot_path(snapshot_id).unlink(missing_ok=True)
         if self._log is not None and self._log.is_usable:
             self._log.drop(before)
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import JobConfig
 from ..errors import NotFoundError, RequestError, StateError
 from ..forecasts import now_ms
 from ..requesttime import time_range
@@ -15,7 +14,7 @@ from .database import Database, Transaction
 from .expressions import expand
 from .jobrows import StoredJob as JobRow
 from .numbers import next_number
-from .retention import expired_snapshots, oldest_result
+from .retention import forget_expired
 from .snapshotfile import read_info
 from .snapshotindex import StoredSnapshot
 
@@ -141,7 +140,7 @@ class Snapshots:
         """
         with self._database.transaction() as tx:
             chosen = expand(expr, tx.groups(), allow_no_match=allow_no_match)
-            gone = {job_id: _forget_expired(tx, tx.job(job_id)) for job_id in chosen}
+            gone = {job_id: forget_expired(tx, tx.job(job_id)) for job_id in chosen}
             tx.expire_forecasts(now_ms())
         for job_id, snapshot_ids in gone.items():
             for snapshot_id in snapshot_ids:
@@ -158,18 +157,6 @@ class Snapshots:
                 )
             tx.delete_snapshot(job_id, snapshot_id)
         (self._folder(job_id) / "snapshots" / f"{snapshot_id}.arrow").unlink(missing_ok=True)
-
-
-def _forget_expired(tx: Transaction, row: JobRow) -> list[str]:
-    """Deletes what has been kept long enough; the ids of snapshots whose files may go."""
-    config = JobConfig.parse(row.config)
-    gone = expired_snapshots(tx.snapshots(row.job_id), config, row.snapshot_id)
-    for one in gone:
-        tx.delete_snapshot(row.job_id, one.snapshot_id)
-    oldest = oldest_result(config, row.finalized_end)
-    if oldest is not None:
-        tx.drop_results(row.job_id, before_ms=oldest)
-    return [one.snapshot_id for one in gone]
 
 
 def _named(snapshots: list[StoredSnapshot], job_id: str, snapshot_id: str) -> StoredSnapshot:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..config import JobConfig
 from ..timeline import DAY_MS
+
+if TYPE_CHECKING:
+    from .database import Transaction
+    from .jobrows import StoredJob as JobRow
 
 
 class Dated(Protocol):
@@ -55,3 +59,15 @@ def oldest_result(config: JobConfig, newest_ms: int | None) -> int | None:
     if newest_ms is None or config.results_retention_days is None:
         return None
     return newest_ms - config.results_retention_days * DAY_MS
+
+
+def forget_expired(tx: Transaction, row: JobRow) -> list[str]:
+    """Deletes what has been kept long enough of a job; the ids of snapshots whose files may go."""
+    config = JobConfig.parse(row.config)
+    gone = expired_snapshots(tx.snapshots(row.job_id), config, row.snapshot_id)
+    for one in gone:
+        tx.delete_snapshot(row.job_id, one.snapshot_id)
+    oldest = oldest_result(config, row.finalized_end)
+    if oldest is not None:
+        tx.drop_results(row.job_id, before_ms=oldest)
+    return [one.snapshot_id for one in gone]
